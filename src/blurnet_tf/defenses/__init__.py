@@ -1,0 +1,32 @@
+"""Defences: blur layers, penalties, the LISA-CNN and its variants. Keras alone, so any Keras backend runs them."""
+
+from blurnet_tf.defenses.callbacks import TVLossCallback
+from blurnet_tf.defenses.kernels import KERNELS, blur_kernel
+from blurnet_tf.defenses.layers import FixedBlur, LearnableBlur
+from blurnet_tf.defenses.lisa_cnn import (
+    TRANSFER_VARIANTS,
+    VARIANTS,
+    Variant,
+    layer_weights,
+    lisa_cnn,
+    set_layer_weights,
+)
+from blurnet_tf.defenses.regularizers import ChannelLInf, TotalVariation
+from blurnet_tf.defenses.training import train
+
+__all__ = [
+    "KERNELS",
+    "TRANSFER_VARIANTS",
+    "VARIANTS",
+    "ChannelLInf",
+    "FixedBlur",
+    "LearnableBlur",
+    "TVLossCallback",
+    "TotalVariation",
+    "Variant",
+    "blur_kernel",
+    "layer_weights",
+    "lisa_cnn",
+    "set_layer_weights",
+    "train",
+]

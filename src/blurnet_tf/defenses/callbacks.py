@@ -1,0 +1,106 @@
+"""Callbacks for training a defence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from blurnet_tf.defenses.regularizers import TotalVariation
+from blurnet_tf.numerics import total_variation
+
+
+class TVLossCallback(keras.callbacks.Callback):
+    """Set the weight of the total-variation penalty at each epoch, and log the total variation of the feature maps.
+
+    The weight is that of the `TotalVariation` regularizer of one layer (Eq. 5). It rises on a straight line from 0 in
+    epoch 0 to `alpha` in epoch `ramp_epochs`, and stays there; without a ramp it is `alpha` from the start. It depends
+    on the epoch alone, so a training that was interrupted goes on with the right weight.
+
+    Two entries join the logs of each epoch, so `History`, the progress bar and a `CSVLogger` that comes later in the
+    list show them: `tv_weight`, the weight in that epoch, and `total_variation`, the mean over `images` and channels of
+    Eq. 4 on the layer's output at the end of that epoch.
+
+    Args:
+        images: float32 (n, H, W, 3) in [0, 1]. The images whose feature maps are measured; a few hundred will do.
+        alpha: The weight to reach; `None` takes the regularizer's own. Kept in the regularizer when training ends.
+        ramp_epochs: Epochs until the weight is reached, at least 0.
+        layer: Name of the layer that has the regularizer.
+        batch_size: How many images are measured at once.
+
+    Raises:
+        ValueError: There is no such layer, or its `activity_regularizer` is no `TotalVariation`.
+
+    Example:
+        >>> model.fit(images, labels, epochs=50, callbacks=[TVLossCallback(images[:256], alpha=1e-4, ramp_epochs=10)])
+    """
+
+    def __init__(
+        self,
+        images: ArrayLike,
+        *,
+        alpha: float | None = None,
+        ramp_epochs: int = 0,
+        layer: str = "conv1",
+        batch_size: int = 256,
+    ) -> None:
+        super().__init__()
+        if ramp_epochs < 0:
+            raise ValueError(f"`ramp_epochs` must be at least 0. Received: ramp_epochs={ramp_epochs}")
+        self.images = np.asarray(images, np.float32)
+        self.alpha = None if alpha is None else TotalVariation(alpha).alpha
+        self.ramp_epochs = ramp_epochs
+        self.layer = layer
+        self.batch_size = batch_size
+        self._variable: Any = None
+
+    def weight(self, epoch: int) -> float:
+        """Return the weight of the penalty in `epoch`, counted from 0."""
+        alpha = self._regularizer().alpha if self.alpha is None else self.alpha
+        return alpha * min(1.0, epoch / self.ramp_epochs) if self.ramp_epochs else alpha
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Hand the weight over to a variable, and have the steps traced anew: an earlier trace may hold a float."""
+        self._variable = self._regularizer().schedule()
+        self.model.make_train_function(force=True)
+        self.model.make_test_function(force=True)
+        self._maps = keras.Model(self.model.input, self.model.get_layer(self.layer).output)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the weight for this epoch."""
+        changed = float(self._variable) != np.float32(self.weight(epoch))
+        self._variable.assign(self.weight(epoch))
+        if changed and keras.backend.backend() == "jax":
+            # JAX compiles a variable that the model does not own into the step as a constant.
+            self.model.make_train_function(force=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Log the weight and the total variation."""
+        if logs is not None:
+            logs["tv_weight"] = self.weight(epoch)
+            logs["total_variation"] = self.measure()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Leave the weight that was set in the regularizer, as a Python float."""
+        regularizer = self._regularizer()
+        regularizer.settle(regularizer.alpha if self.alpha is None else self.alpha)
+
+    def measure(self) -> float:
+        """Return the mean total variation (Eq. 4) of the layer's maps over the images and channels."""
+        batches = range(0, len(self.images), self.batch_size)
+        sums = [
+            np.asarray(total_variation(self._maps(self.images[start : start + self.batch_size], training=False))).sum(0)
+            for start in batches
+        ]
+        return float(np.sum(sums, axis=0, dtype=np.float64).mean() / len(self.images))
+
+    def _regularizer(self) -> TotalVariation:
+        regularizer = self.model.get_layer(self.layer).activity_regularizer
+        if not isinstance(regularizer, TotalVariation):
+            raise ValueError(
+                f"TVLossCallback expects the layer '{self.layer}' to have activity_regularizer=TotalVariation(...). "
+                f"Received: activity_regularizer={regularizer!r}"
+            )
+        return regularizer

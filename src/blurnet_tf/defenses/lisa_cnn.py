@@ -1,0 +1,161 @@
+"""The classifier of the paper, and the table of its defended variants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from blurnet_tf.defenses.layers import FixedBlur, LearnableBlur
+from blurnet_tf.defenses.regularizers import TotalVariation
+from blurnet_tf.signs import CLASS_NAMES
+
+INPUT_SHAPE: tuple[int, int, int] = (32, 32, 3)
+
+LayerWeights = Mapping[str, Sequence[NDArray[np.float32]]]
+"""The arrays of each layer by its name, in Keras's order: ``{"conv1": (kernel, bias), ...}``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One row of the tables: a named defence with its hyperparameters. A 0 switches a part off.
+
+    Attributes:
+        name: Short name, also that of the model and of its files.
+        title: The row's title in a table.
+        input_blur: Side of the box blur on the image (Table 1).
+        feature_blur: Side of the box blur on the first layer's maps (Table 1).
+        depthwise: Side of the trainable depthwise filter on the first layer's maps (Table 2).
+        alpha: Weight of the L-infinity penalty on that filter, Eq. 3.
+        alpha_tv: Weight of the total-variation penalty on the first layer's maps, Eq. 5.
+    """
+
+    name: str
+    title: str
+    input_blur: int = 0
+    feature_blur: int = 0
+    depthwise: int = 0
+    alpha: float = 0.0
+    alpha_tv: float = 0.0
+
+
+VARIANTS: dict[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant(name="baseline", title="Baseline"),
+        Variant(name="input_3x3", title="Input filter 3x3", input_blur=3),
+        Variant(name="input_5x5", title="Input filter 5x5", input_blur=5),
+        Variant(name="feature_3x3", title="3x3 filter on L1 feature maps", feature_blur=3),
+        Variant(name="feature_5x5", title="5x5 filter on L1 feature maps", feature_blur=5),
+        Variant(name="depthwise_3x3", title="3x3 conv", depthwise=3, alpha=1e-5),
+        Variant(name="depthwise_5x5", title="5x5 conv", depthwise=5, alpha=0.1),
+        Variant(name="depthwise_7x7", title="7x7 conv", depthwise=7, alpha=0.1),
+        Variant(name="tv_1e-4", title="TV 1e-4", alpha_tv=1e-4),
+        Variant(name="tv_1e-5", title="TV 1e-5", alpha_tv=1e-5),
+    )
+}
+"""Every variant of the two tables of the paper, by name. The titles are the paper's."""
+
+TRANSFER_VARIANTS: tuple[str, ...] = ("baseline", "input_3x3", "input_5x5", "feature_3x3", "feature_5x5")
+"""The rows of Table 1. They share the baseline's weights: only a fixed blur is put in."""
+
+
+def lisa_cnn(
+    variant: str | Variant = "baseline",
+    *,
+    classes: int = len(CLASS_NAMES),
+    weights: LayerWeights | None = None,
+    seed: int | None = None,
+) -> keras.Model:
+    """Build the LISA-CNN, undefended or as one of its variants.
+
+    Three convolutions with ReLU (64 of 8x8 stride 2 SAME, 128 of 6x6 stride 2 VALID, 128 of 5x5 VALID) and one dense
+    layer: the model that CleverHans 1 called `cnn_model` and that RP2 attacks. The baseline has 726,354 parameters.
+    Layers: ``[input_blur,] conv1, [feature_blur or depthwise,] conv2, conv3, flatten, logits``.
+
+    Args:
+        variant: A name in `VARIANTS`, or a `Variant` of your own.
+        classes: Number of outputs.
+        weights: Arrays to start from, by layer name, for example `layer_weights(other_model)`. Layers that they do not
+            name keep their random start.
+        seed: Seed of the random start; `None` takes Keras's global one.
+
+    Returns:
+        A functional model from `image`, float32 (n, 32, 32, 3) RGB in [0, 1], to `logits`, float32 (n, classes).
+
+    Raises:
+        ValueError: The variant is unknown, or an array of `weights` has no place in the model.
+
+    Example:
+        >>> model = lisa_cnn("feature_5x5")
+        >>> model(np.zeros((1, 32, 32, 3), "float32")).shape
+        TensorShape([1, 18])
+    """
+    if isinstance(variant, str):
+        if variant not in VARIANTS:
+            raise ValueError(f"`variant` must be one of {', '.join(VARIANTS)}. Received: variant={variant!r}")
+        variant = VARIANTS[variant]
+
+    def start(offset: int) -> keras.Initializer:
+        return keras.initializers.GlorotUniform(seed=None if seed is None else seed + offset)
+
+    image = keras.Input(INPUT_SHAPE, name="image")
+    x = image
+    if variant.input_blur:
+        x = FixedBlur(variant.input_blur, name="input_blur")(x)
+    x = keras.layers.Conv2D(
+        64,
+        8,
+        strides=2,
+        padding="same",
+        activation="relu",
+        activity_regularizer=TotalVariation(variant.alpha_tv) if variant.alpha_tv else None,
+        kernel_initializer=start(0),
+        name="conv1",
+    )(x)
+    if variant.feature_blur:
+        x = FixedBlur(variant.feature_blur, name="feature_blur")(x)
+    if variant.depthwise:
+        x = LearnableBlur(variant.depthwise, alpha=variant.alpha, name="depthwise")(x)
+    x = keras.layers.Conv2D(128, 6, strides=2, activation="relu", kernel_initializer=start(1), name="conv2")(x)
+    x = keras.layers.Conv2D(128, 5, activation="relu", kernel_initializer=start(2), name="conv3")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    # float32 also under a mixed-precision policy: a loss and an argmax on half-precision logits are too coarse.
+    x = keras.layers.Dense(classes, dtype="float32", kernel_initializer=start(3), name="logits")(x)
+    model = keras.Model(image, x, name=variant.name)
+    if weights is not None:
+        set_layer_weights(model, weights)
+    return model
+
+
+def layer_weights(model: keras.Model) -> dict[str, list[NDArray[np.float32]]]:
+    """Return a copy of the arrays of every layer that has any, by layer name."""
+    return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+
+
+def set_layer_weights(model: keras.Model, weights: LayerWeights) -> None:
+    """Copy arrays into the layers of the same names; other layers are left alone.
+
+    Args:
+        model: A built Keras model.
+        weights: As `layer_weights` gives them, or as `data.rp2_release.load_weights` does for RP2's TF1 checkpoint.
+
+    Raises:
+        ValueError: The model has no layer of a name, or the layer's shapes are others. Nothing is copied then.
+
+    Example:
+        >>> set_layer_weights(lisa_cnn("feature_5x5"), layer_weights(lisa_cnn("baseline")))
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    for name, arrays in weights.items():
+        expected = [tuple(weight.shape) for weight in layers[name].weights] if name in layers else []
+        received = [tuple(array.shape) for array in arrays]
+        if name not in layers or expected != received:
+            raise ValueError(
+                f"Model '{model.name}' expects arrays of shapes {expected} for a layer '{name}'. Received: {received}"
+            )
+    for name, arrays in weights.items():
+        layers[name].set_weights(list(arrays))

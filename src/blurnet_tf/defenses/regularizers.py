@@ -1,0 +1,96 @@
+"""The penalties of section 4 of the paper as Keras regularizers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from blurnet_tf.numerics import channel_linf, total_variation
+
+
+def _check_alpha(alpha: float) -> float:
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not (math.isfinite(alpha) and alpha >= 0):
+        raise ValueError(f"`alpha` must be a finite number of at least 0. Received: alpha={alpha!r}")
+    return alpha
+
+
+@keras.saving.register_keras_serializable(package="blurnet_tf")
+class ChannelLInf(keras.Regularizer):
+    """L-infinity penalty on a depthwise kernel, Eq. 3: ``alpha * sum_j max |W[:, :, j]|``.
+
+    Args:
+        alpha: Weight of the penalty, at least 0.
+
+    Raises:
+        ValueError: `alpha` is negative or not finite.
+
+    Example:
+        >>> layer = keras.layers.DepthwiseConv2D(5, depthwise_regularizer=ChannelLInf(0.1))
+    """
+
+    def __init__(self, alpha: float = 0.1) -> None:
+        self.alpha = _check_alpha(alpha)
+
+    def __call__(self, x: Any) -> Any:
+        """Return the penalty, a scalar, of a kernel (k, k, K) or (k, k, K, 1)."""
+        return self.alpha * channel_linf(x)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return `alpha` as it was given."""
+        return {"alpha": self.alpha}
+
+
+@keras.saving.register_keras_serializable(package="blurnet_tf")
+class TotalVariation(keras.Regularizer):
+    """Total-variation penalty on feature maps, Eq. 5: ``alpha / (N K) * sum_nk TV(F[n, :, :, k])``.
+
+    For use as `activity_regularizer`. Keras divides what an activity regularizer returns by the batch size N (see
+    `keras.Regularizer`), so a call returns N times Eq. 5, and the layer adds Eq. 5 to the loss.
+
+    Args:
+        alpha: Weight of the penalty, at least 0. The paper takes 1e-4 and 1e-5.
+
+    Raises:
+        ValueError: `alpha` is negative or not finite.
+
+    Example:
+        >>> layer = keras.layers.Conv2D(64, 8, activation="relu", activity_regularizer=TotalVariation(1e-4))
+    """
+
+    def __init__(self, alpha: float = 1e-4) -> None:
+        self.alpha = _check_alpha(alpha)
+        self._variable: Any = None
+        self._scheduled = False
+
+    def __call__(self, x: Any) -> Any:
+        """Return N times Eq. 5, a float32 scalar, for feature maps (N, H, W, K)."""
+        weight = self._variable if self._scheduled else self.alpha
+        return weight * ops.sum(total_variation(x)) / x.shape[-1]
+
+    def schedule(self) -> Any:
+        """Take the weight from a `keras.Variable` from now on, and return that variable.
+
+        A compiled training step reads a variable anew at each step, where it would freeze a Python float. It is always
+        the same variable, because a step compiled in an earlier `fit` still reads it.
+        """
+        if self._variable is None:
+            self._variable = keras.Variable(self.alpha, dtype="float32", trainable=False, name="tv_weight")
+        self._scheduled = True
+        return self._variable
+
+    def settle(self, alpha: float) -> None:
+        """Take the weight from the Python float `alpha` again.
+
+        Outside `fit` the float counts, so that an exported graph refers to no variable that the model does not own.
+        """
+        self.alpha = _check_alpha(alpha)
+        self._scheduled = False
+        if self._variable is not None:
+            self._variable.assign(alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return `alpha` as it was given, or as a `TVLossCallback` left it."""
+        return {"alpha": self.alpha}

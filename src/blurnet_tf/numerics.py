@@ -1,0 +1,96 @@
+"""The quantities of the paper as pure functions. Each runs on any Keras backend and is defined here and nowhere else.
+
+Equation numbers are those of Raju & Lipasti, "BlurNet: Defense by Filtering the Feature Maps", arXiv:1908.02256v1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+TINY: float = 1e-12
+"""Added under every square root: the root then has the gradient 0 at 0, where the plain one has NaN."""
+
+
+def lp_norm(x: Any, p: int = 2) -> Any:
+    r"""Norm of each item of a batch, ``||x||_p`` of Eq. 1 and 2: a sum over pixels and channels, not a mean.
+
+    Args:
+        x: float32 or float64 (n, ...). In float16 `TINY` is 0.
+        p: 1, the sum of magnitudes, or 2, the root of the sum of squares.
+
+    Returns:
+        (n,), in the dtype of `x`. Differentiable everywhere, also at 0.
+
+    Raises:
+        ValueError: `p` is neither 1 nor 2.
+
+    Example:
+        >>> float(lp_norm([[3.0, 4.0]], p=2)[0]), float(lp_norm([[3.0, 4.0]], p=1)[0])
+        (5.0, 7.0)
+    """
+    x = ops.convert_to_tensor(x)
+    axes = tuple(range(1, len(x.shape)))
+    if p == 1:
+        return ops.sum(ops.absolute(x), axis=axes)
+    if p == 2:
+        return ops.sqrt(ops.sum(ops.square(x), axis=axes) + TINY)
+    raise ValueError(f"`p` must be 1 or 2. Received: p={p!r}")
+
+
+def dissimilarity(clean: Any, adversarial: Any, p: int = 2) -> Any:
+    r"""Dissimilarity of each pair of images, the summand of Eq. 1: ``||x - x_adv||_p / ||x_adv||_p``.
+
+    Args:
+        clean: Floating (n, H, W, 3) in [0, 1].
+        adversarial: The same shape and range. Not black altogether, because Eq. 1 divides by its norm.
+        p: 1 or 2. The paper restricts itself to 2.
+
+    Returns:
+        (n,), at least 0. Eq. 1 is its mean over the images.
+
+    Example:
+        >>> image = np.full((1, 2, 2, 3), 0.5, "float32")
+        >>> float(dissimilarity(image, 2 * image)[0])
+        0.5
+    """
+    clean, adversarial = ops.convert_to_tensor(clean), ops.convert_to_tensor(adversarial)
+    return lp_norm(clean - adversarial, p) / lp_norm(adversarial, p)
+
+
+def total_variation(maps: Any) -> Any:
+    r"""Total variation of each map, Eq. 4: ``sum_ij |x[i+1, j] - x[i, j]| + |x[i, j+1] - x[i, j]|``.
+
+    Summed in float32 whatever comes in: in half precision a sum over a map has an error of several per cent.
+
+    Args:
+        maps: Floating (n, H, W, K), images or feature maps.
+
+    Returns:
+        float32 (n, K), 0 for a constant map.
+
+    Example:
+        >>> total_variation([[[[0.0], [1.0]], [[0.0], [1.0]]]]).numpy()
+        array([[2.]], dtype=float32)
+    """
+    maps = ops.cast(ops.convert_to_tensor(maps), "float32")
+    down = ops.sum(ops.absolute(maps[:, 1:] - maps[:, :-1]), axis=(1, 2))
+    right = ops.sum(ops.absolute(maps[:, :, 1:] - maps[:, :, :-1]), axis=(1, 2))
+    return down + right
+
+
+def channel_linf(kernel: Any) -> Any:
+    r"""Sum over the channels of the largest weight of each filter, Eq. 3: ``sum_j max |W[:, :, j]|``.
+
+    Args:
+        kernel: Floating (k, k, K) or (k, k, K, multiplier), a depthwise kernel.
+
+    Returns:
+        A scalar in the dtype of `kernel`.
+
+    Example:
+        >>> float(channel_linf([[[1.0, -3.0]], [[2.0, 0.0]]]))
+        5.0
+    """
+    return ops.sum(ops.max(ops.absolute(ops.convert_to_tensor(kernel)), axis=(0, 1)))
