@@ -1,0 +1,96 @@
+"""The data sources by name: which one a run uses, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blurnet_tf.data import rp2_release
+from blurnet_tf.data.split import Split
+
+SOURCES: tuple[str, ...] = ("auto", "rp2", "synthetic")
+"""`rp2` is the authors' release, `synthetic` draws its signs, `auto` takes the release where it is complete."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """The source that a run uses.
+
+    Attributes:
+        name: "rp2" or "synthetic".
+        folder: The folder of the release; None for "synthetic".
+        reason: A sentence for the reader of a log: what was asked, what is used, and why.
+    """
+
+    name: str
+    folder: Path | None
+    reason: str
+
+
+def resolve(name: str, roots: Sequence[Path]) -> Resolved:
+    """Choose a source by name.
+
+    Args:
+        name: One of `SOURCES`.
+        roots: The data folders to look in, in this order; the release is `<root>/rp2`.
+
+    Raises:
+        ValueError: `name` is unknown, or there is no root to look in.
+        FileNotFoundError: "rp2" was asked for, and no root holds the whole release.
+
+    Example:
+        >>> resolve("auto", [Path("data")]).reason
+        'DATA=auto: synthetic, because no RP2 release was found in data/rp2 (`make data` fetches it)'
+    """
+    if name not in SOURCES:
+        raise ValueError(f"`name` must be one of {', '.join(map(repr, SOURCES))}. Received: {name!r}")
+    if name == "synthetic":
+        return Resolved(name="synthetic", folder=None, reason="DATA=synthetic: drawn signs, no files needed")
+    if not roots:
+        raise ValueError(f"`roots` must hold at least one folder to look in. Received: roots={roots!r}")
+
+    folder = rp2_release.find(roots)
+    places = [Path(root) / rp2_release.FOLDER for root in roots]
+    incomplete = {  # a folder that is there but lacks files: a fetch that was interrupted, or a wrong folder
+        place: rp2_release.describe_missing(missing)
+        for place in places
+        if place.is_dir() and (missing := rp2_release.missing_files(place))
+    }
+    lacking = " and ".join(f"{place} {words}" for place, words in incomplete.items())
+    if folder is not None:
+        used = "rp2, found" if name == "auto" else "found"
+        note = f"; not used: {lacking}" if lacking else ""
+        return Resolved(name="rp2", folder=folder, reason=f"DATA={name}: {used} in {folder}{note}")
+    if name == "rp2":
+        looked = ", ".join(f"{place} ({incomplete.get(place, 'not there')})" for place in places)
+        raise FileNotFoundError(
+            f"DATA=rp2 needs the RP2 release. Looked at: {looked}. Run `make data` to fetch it, or use DATA=synthetic."
+        )
+    if lacking:
+        reason = f"{lacking}; `make data` fetches what is missing"
+    else:
+        reason = f"no RP2 release was found in {', '.join(map(str, places))} (`make data` fetches it)"
+    return Resolved(name="synthetic", folder=None, reason=f"DATA=auto: synthetic, because {reason}")
+
+
+def load_victims(resolved: Resolved, seed: int = 0) -> Split:
+    """Load the images to attack: the release's 40 stop signs, or drawn ones.
+
+    Args:
+        resolved: What `resolve` returned.
+        seed: Seed of the drawn signs; the release has none.
+
+    Raises:
+        FileNotFoundError: A file of the release has gone.
+        ValueError: A file of the release is damaged.
+
+    Example:
+        >>> load_victims(resolve("synthetic", [])).images.shape[1:]
+        (32, 32, 3)
+    """
+    if resolved.folder is not None:
+        return rp2_release.load_victims(resolved.folder)
+    from blurnet_tf.data import synthetic  # here, so that a run on the release never loads the drawing
+
+    return synthetic.victim_split(seed=seed)

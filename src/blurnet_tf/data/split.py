@@ -1,0 +1,62 @@
+"""The one container in which every data source gives its images."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurnet_tf.signs import CLASS_NAMES
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """Labelled images, with a name for each.
+
+    Attributes:
+        images: float32 (n, H, W, 3), RGB in [0, 1].
+        labels: int32 (n,), indices into `class_names`.
+        ids: n names, unique: a file name or a number of the source.
+        class_names: The names of the classes, in the order of the model's outputs.
+
+    Raises:
+        ValueError: The arrays do not fit together, or a value is outside its range.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    ids: tuple[str, ...]
+    class_names: tuple[str, ...] = CLASS_NAMES
+
+    def __post_init__(self) -> None:
+        images = np.ascontiguousarray(self.images, np.float32)
+        labels = np.ascontiguousarray(self.labels, np.int32)
+        if images.ndim != 4 or images.shape[-1] != 3:
+            raise ValueError(f"`images` must have the shape (n, H, W, 3). Received: shape={images.shape}")
+        if labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"`labels` must have the shape {images.shape[:1]}, one for each image. Received: shape={labels.shape}"
+            )
+        if len(self.ids) != len(images) or len(set(self.ids)) != len(images):
+            raise ValueError(f"`ids` must hold {len(images)} different names. Received: {len(set(self.ids))} different")
+        if images.size and not (images.min() >= 0.0 and images.max() <= 1.0):  # also catches NaN
+            raise ValueError(f"`images` must lie in [0, 1]. Received: values from {images.min():g} to {images.max():g}")
+        if labels.size and not (labels.min() >= 0 and labels.max() < len(self.class_names)):
+            raise ValueError(
+                f"`labels` must lie in 0..{len(self.class_names) - 1}. "
+                f"Received: values from {labels.min()} to {labels.max()}"
+            )
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def sha256(self) -> str:
+        """Return a checksum of everything in the split: pixels, labels, names. 64 hexadecimal digits."""
+        digest = hashlib.sha256(repr((self.images.shape, self.ids, self.class_names)).encode())
+        digest.update(self.images.tobytes())
+        digest.update(self.labels.tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,217 @@
+"""The `synthetic` source: US traffic signs, drawn and then photographed by a simulated camera. Needs no download.
+
+It takes the place of LISA where that dataset is absent: the same classes, the same size, crops as tight, half of them
+grey. Every picture depends on nothing but the role of its split, its class, its number and the seed, so a larger split
+holds the smaller one, and no seed makes the training and the test split share a picture.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blurnet_tf.data.scenes import FRAME, View, photograph, random_view
+from blurnet_tf.data.sign_art import draw_sign, sign_names
+from blurnet_tf.data.split import Split
+from blurnet_tf.signs import CLASS_NAMES, STOP
+
+VICTIM_DISTANCES: tuple[int, ...] = (5, 10, 15, 20, 25, 30, 35, 40)  # feet
+VICTIM_ANGLES: tuple[int, ...] = (-30, -15, 0, 15, 30)  # degrees off the sign's axis
+
+_ART_SIZE = 96  # enough for pictures composed at 64 pixels
+
+# The first word of every random stream: what keeps the roles apart under every seed.
+_STREAMS = {"train": 1, "test": 2, "victim": 3}
+
+
+def train_split(per_class: int = 300, seed: int = 0) -> Split:
+    """Render the training images.
+
+    Args:
+        per_class: Images of each of the 17 signs, at least 1.
+        seed: Not negative. The same seed gives the same bytes under the same versions of NumPy and OpenCV.
+
+    Returns:
+        17 * `per_class` images, float32 (n, 32, 32, 3), RGB in [0, 1], in shuffled order, the classes in balance. No
+        image has the label 3, "unused". Ids: ``"train-stop-0007"``.
+
+    Raises:
+        ValueError: An argument is outside its range.
+
+    Example:
+        >>> split = train_split(per_class=2)
+        >>> split.images.shape, split.images.dtype.name
+        ((34, 32, 32, 3), 'float32')
+    """
+    return _render("train", per_class, seed)
+
+
+def test_split(per_class: int = 60, seed: int = 0) -> Split:  # noqa: PT028 - not a test
+    """Render the held-out images: as `train_split`, from a random stream that no seed shares with it.
+
+    Ids: ``"test-stop-0007"``.
+
+    Example:
+        >>> len(test_split(per_class=1))
+        17
+    """
+    return _render("test", per_class, seed)
+
+
+# pytest collects functions by this prefix wherever they are imported
+test_split.__test__ = False  # type: ignore[attr-defined]
+
+
+def victim_split(seed: int = 0) -> Split:
+    """Render the 40 stop signs to attack: 8 distances x 5 angles, in colour.
+
+    The sign fills the frame in all of them, so that one mask fits all. Distance shows as lost resolution and contrast,
+    the angle as foreshortening and perspective. The word STOP stays in the middle rows, 10 to 21.
+
+    Args:
+        seed: Not negative. Chooses the backgrounds, the light and the noise.
+
+    Returns:
+        40 images with the label `STOP`. Ids tell feet and degrees: ``"d05_a+15"``.
+
+    Raises:
+        ValueError: The seed is negative.
+
+    Example:
+        >>> victim_split().ids[:3]
+        ('d05_a-30', 'd05_a-15', 'd05_a+00')
+    """
+    _check_integer("seed", seed, 0)
+    sign, images, ids = _sign("stop"), [], []
+    near, far = VICTIM_DISTANCES[0], VICTIM_DISTANCES[-1]
+    for distance in VICTIM_DISTANCES:
+        remoteness = (distance - near) / (far - near)
+        for angle in VICTIM_ANGLES:
+            rng = np.random.default_rng([_STREAMS["victim"], distance, angle % 360, seed])
+            warmth = rng.normal(0, 0.05)
+            view = View(
+                yaw=angle,
+                pitch=float(rng.uniform(-3, 3)),
+                roll=float(rng.uniform(-2, 2)),
+                fill=1.0 - 0.05 * remoteness,
+                stretch=0.3,
+                resolution=round(48 * (1 - remoteness) + 24 * remoteness),
+                defocus=0.15 + 0.35 * remoteness,
+                exposure=float(rng.uniform(0.6, 1.1)),
+                gamma=float(rng.uniform(0.85, 1.2)),
+                haze=0.2 * remoteness,
+                cast=(float(np.exp(warmth)), 1.0, float(np.exp(-warmth))),
+                shadow=float(rng.choice((0.0, 0.0, 0.3))),
+                gloss=float(rng.uniform(0, 0.15)),
+                noise=0.006 + 0.008 * remoteness,
+            )
+            images.append(photograph(sign, view, rng))
+            ids.append(f"d{distance:02d}_a{angle:+03d}")
+    return Split(images=np.stack(images), labels=np.full(len(ids), STOP, np.int32), ids=tuple(ids))
+
+
+def contact_sheet(split: Split, columns: int = 8, scale: int = 4) -> NDArray[np.uint8]:
+    """Lay the images of a split out in rows, in their order, enlarged without smoothing.
+
+    Args:
+        split: At least one image.
+        columns: Images in a row, at least 1.
+        scale: Pixels a side for each pixel of an image, at least 1.
+
+    Returns:
+        uint8 (rows * height * scale, columns * width * scale, 3), RGB; white where the last row ends early.
+
+    Raises:
+        ValueError: An argument is below 1, or the split is empty.
+
+    Example:
+        >>> contact_sheet(victim_split(), columns=5, scale=2).shape
+        (512, 320, 3)
+    """
+    _check_integer("columns", columns, 1)
+    _check_integer("scale", scale, 1)
+    if not len(split):
+        raise ValueError("`split` must hold at least one image. Received: 0 images")
+    count, height, width, _ = split.images.shape
+    rows = -(-count // columns)
+    tiles = np.ones((rows * columns, height, width, 3), np.float32)
+    tiles[:count] = split.images
+    sheet = tiles.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
+    return np.rint(sheet * 255).astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def class_sheet(split: Split, samples: int = 10, scale: int = 2) -> NDArray[np.uint8]:
+    """Show the classes of a split: a row for each class with its name, the sign as drawn, and its first images.
+
+    Args:
+        split: Images of 32 x 32 pixels under the class names of `blurnet_tf.signs`. Classes without an image are left
+            out; a class with fewer than `samples` images leaves the rest of its row white.
+        samples: Images in a row, at least 1.
+        scale: Pixels a side for each pixel of an image, at least 1.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        ValueError: An argument is below 1, or the split is empty.
+
+    Example:
+        >>> class_sheet(train_split(per_class=4), samples=4, scale=2).shape
+        (1190, 580, 3)
+    """
+    _check_integer("samples", samples, 1)
+    _check_integer("scale", scale, 1)
+    if not len(split):
+        raise ValueError("`split` must hold at least one image. Received: 0 images")
+    tile, gap, name_width = FRAME * scale, 3 * scale, 115 * scale
+    rows = []
+    for label in np.unique(split.labels):
+        name = split.class_names[label]
+        row = np.full((tile + gap, name_width + (tile + gap) * (samples + 1), 3), 255, np.uint8)
+        where, size = (2 * scale, tile // 2 + 3 * scale), 0.35 * scale
+        cv2.putText(row, name, where, cv2.FONT_HERSHEY_SIMPLEX, size, (30, 30, 30), max(1, scale // 2), cv2.LINE_AA)
+        art = draw_sign(name, tile).astype(np.float32)
+        cover = art[..., 3:] / 255
+        pictures = [np.rint(art[..., :3] * cover + 255 * (1 - cover)).astype(np.uint8)]
+        for image in split.images[split.labels == label][:samples]:
+            pictures.append(np.rint(image * 255).astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1))
+        for column, picture in enumerate(pictures):
+            left = name_width + column * (tile + gap)
+            row[:tile, left : left + tile] = picture
+        rows.append(row)
+    return np.concatenate(rows)
+
+
+@functools.cache
+def _sign(name: str) -> NDArray[np.uint8]:
+    art = draw_sign(name, _ART_SIZE)
+    art.flags.writeable = False
+    return art
+
+
+def _render(role: str, per_class: int, seed: int) -> Split:
+    _check_integer("per_class", per_class, 1)
+    _check_integer("seed", seed, 0)
+    images, labels, ids = [], [], []
+    for name in sign_names():
+        label = CLASS_NAMES.index(name)
+        for number in range(per_class):
+            rng = np.random.default_rng([_STREAMS[role], label, number, seed])
+            images.append(photograph(_sign(name), random_view(rng), rng))
+            labels.append(label)
+            ids.append(f"{role}-{name}-{number:04d}")
+    order = np.random.default_rng([_STREAMS[role], len(CLASS_NAMES), 0, seed]).permutation(len(ids))
+    return Split(
+        images=np.stack(images)[order],
+        labels=np.asarray(labels, np.int32)[order],
+        ids=tuple(ids[index] for index in order),
+    )
+
+
+def _check_integer(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}")
