@@ -1,0 +1,1 @@
+"""Programs that the Makefile runs: command lines round calls of the library."""

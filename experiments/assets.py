@@ -1,0 +1,37 @@
+"""Draw the files that are kept in the repository: the masks, the palette, and the README's sheet of signs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blurnet_tf.attacks.masks import draw_octagon, draw_sticker_bars, process_ink_palette
+from blurnet_tf.data import synthetic
+from blurnet_tf.files import atomic_path, write_text
+from experiments import cli
+
+
+def write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a grey or RGB image."""
+    with atomic_path(path) as temporary:
+        cv2.imwrite(str(temporary), image if image.ndim == 2 else image[..., ::-1])
+
+
+def main(arguments: list[str] | None) -> None:
+    """Draw everything anew."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--root", type=Path, default=cli.ROOT, help="folder that holds masks/ and docs/")
+    root = parser.parse_args(arguments).root
+    write_png(root / "masks" / "sticker.png", draw_sticker_bars())
+    write_png(root / "masks" / "octagon.png", draw_octagon())
+    lines = [",".join(f"{value:.5f}" for value in colour) for colour in process_ink_palette()]
+    header = "# red,green,blue in [0, 1]: colours of four-colour printing; drawn by `make assets`"
+    write_text(root / "masks" / "palette.csv", "\n".join([header, *lines]) + "\n")
+    write_png(root / "docs" / "images" / "synthetic.png", synthetic.class_sheet(synthetic.test_split(), 12, 2))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,62 @@
+"""What the programs share: arguments, and how they speak of mistakes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from blurnet_tf.data.download import DownloadError
+from experiments.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parent.parent
+MASKS = ROOT / "masks"
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser that shows defaults, with the arguments that every program has."""
+    result = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
+    )
+    result.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return result
+
+
+def add_training_arguments(result: argparse.ArgumentParser) -> None:
+    """Add what says how a model is trained and where it is kept."""
+    result.add_argument("--preset", choices=PRESETS, default="quick", help="how much work to do")
+    result.add_argument("--train-seed", type=natural, default=0, help="seed of the training")
+    result.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the trained models")
+
+
+def data_roots(data_dir: Path) -> list[Path]:
+    """Return the folders where data may be: `BLURNET_DATA`, if set, then `data_dir`."""
+    return [Path(root) for root in (os.environ.get("BLURNET_DATA"), data_dir) if root]
+
+
+def natural(text: str) -> int:
+    """Parse an integer of at least 0, for argparse."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, received {text}")
+    return value
+
+
+def run(main: Callable[[list[str] | None], None]) -> None:
+    """Run a program: a mistake of the user's ends in one sentence and exit status 1, a warning is one line."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        print(f"note: {message}", file=sys.stderr)
+
+    warnings.showwarning = show
+    try:
+        main(None)
+    except (DownloadError, OSError, ValueError) as error:
+        if "--debug" in sys.argv:
+            raise
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
