@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import tensorflow as tf
+
 from blurnet_tf.data.download import DownloadError
 from experiments.presets import PRESETS
 
@@ -46,12 +48,14 @@ def natural(text: str) -> int:
 
 
 def run(main: Callable[[list[str] | None], None]) -> None:
-    """Run a program: a mistake of the user's ends in one sentence and exit status 1, a warning is one line."""
+    """Run a program so that the same seed gives the same bytes, and a mistake of the user's ends in one sentence."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
         print(f"note: {message}", file=sys.stderr)
 
     warnings.showwarning = show
+    # Before any operation runs, so that a model fresh from training and one from its file take the same kernels.
+    tf.config.experimental.enable_op_determinism()
     try:
         main(None)
     except (DownloadError, OSError, ValueError) as error:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from blurnet_tf.data import synthetic
 from blurnet_tf.defenses import VARIANTS, layer_weights, lisa_cnn, train
@@ -48,7 +47,6 @@ def trained_model(variant: str, *, preset: str, seed: int, folder: Path) -> tupl
     train_split = synthetic.train_split(settings["per_class"])
     test_split = synthetic.test_split(settings["test_per_class"])
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
     model = lisa_cnn(variant, seed=seed)
     print(f"{path}: training on {len(train_split)} rendered signs for {settings['epochs']} epochs", flush=True)
     backup = path.parent / f".{variant}-seed{seed}.backup"

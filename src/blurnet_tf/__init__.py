@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from blurnet_tf.attacks.transforms import apply_to_photograph
     from blurnet_tf.data.split import Split
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # its only place: setup.cfg reads this line, without importing the package
 
 _LATER = {
     "RP2": "attacks.rp2",

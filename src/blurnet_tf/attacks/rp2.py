@@ -45,7 +45,7 @@ class RP2:
         tv_weight: Weight of the total variation (Eq. 4) of M.d, summed over channels. Only RP2's ImageNet program has
             this term.
         inverse_mask: `None`, or the grey value in [0, 1] that the images are painted with inside the mask first.
-        initial: "uniform", d ~ U(0, 1) at the start, or three numbers: one colour everywhere.
+        initial: "uniform", d ~ U(0, 1) at the start, or three numbers in [-1, 1]: one colour everywhere.
         perturbation_clip: Range of d, or `None`.
         image_clip: Range of the attacked images, or `None`.
         seed: Seed of the uniform start. Each target has its own start, the same one whichever targets stand beside it.
@@ -96,8 +96,12 @@ class RP2:
             raise ValueError(
                 f"`inverse_mask` must be None or lie in [0, 1]. Received: inverse_mask={self.inverse_mask!r}"
             )
-        if self.initial != "uniform" and (isinstance(self.initial, str) or np.shape(self.initial) != (3,)):
-            raise ValueError(f"`initial` must be 'uniform' or three numbers. Received: initial={self.initial!r}")
+        if not (isinstance(self.initial, str) and self.initial == "uniform"):
+            if np.shape(self.initial) != (3,) or not np.all(np.abs(self.initial) <= 1):
+                raise ValueError(
+                    f"`initial` must be 'uniform' or three numbers in [-1, 1]. Received: initial={self.initial!r}"
+                )
+            object.__setattr__(self, "initial", tuple(float(value) for value in self.initial))
         for name in ("perturbation_clip", "image_clip"):
             clip = getattr(self, name)
             if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
@@ -123,7 +127,7 @@ class RP2:
             targets: The wanted class or classes, all attacked in one batch; `None` if the attack is not targeted.
             mask: float32 (H, W, 1) in [0, 1], 1 where d may act; or (masks, H, W, 1), whose union counts.
             labels: int32 (n,), the true classes. `None` takes the model's predictions on the clean images.
-            palette: float32 (colours, 3), or one for each mask; needed for an NPS term.
+            palette: float32 (colours, 3), or one for each mask; needed for an NPS term, and only then.
             progress: Show a progress bar. `None` does so on a terminal.
 
         Returns:
@@ -138,6 +142,10 @@ class RP2:
         """
         images = inputs.check_images(images)
         masks = inputs.check_masks(mask, images.shape[1:3])
+        if palette is not None and not self.nps:
+            raise ValueError(
+                "`palette` must be None when the attack has no NPS term. Received: a palette, with nps=None"
+            )
         palettes = inputs.check_palettes(palette, len(masks)) if self.nps else ()
         logits = inputs.check_model(model, images)
         predictions = logits.argmax(axis=1).astype(np.int32)
@@ -172,7 +180,8 @@ class RP2:
         table = np.concatenate(rows)
         if not np.isfinite(table).all():
             warnings.warn(
-                "The loss became infinite or NaN. Lower `learning_rate`, or check the model on images in [0, 1].",
+                "The loss became infinite or NaN. "
+                "Lower `learning_rate` or `nps_weight`, or check the model on [0, 1] images.",
                 stacklevel=2,
             )
         union = masks.max(axis=0)

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -64,9 +65,25 @@ def start(d: Any) -> State:
     )
 
 
-@functools.lru_cache(maxsize=8)  # a sweep over lambda and seeds traces once a model; only few models are kept alive
-def compile_steps(model: Model, settings: RP2) -> Callable[[State, Problem, Any], tuple[State, Any]]:
-    """Return a graph function that takes steps: (state, problem, count) -> (state, history (count, 7, targets))."""
+Advance = Callable[["State", "Problem", Any], tuple["State", Any]]
+"""Takes some steps in one graph: (state, problem, count) -> (state, history (count, 7, targets))."""
+
+
+def compile_steps(model: Model, settings: RP2) -> Advance:
+    """Return the steps of an attack on `model`, traced at their first call.
+
+    For a Keras model they are kept, so that a sweep over lambda and seeds traces once. For any other callable they are
+    made anew: it may refer to other things by the next call, which an earlier trace would not see.
+    """
+    return _compiled_for_keras(model, settings) if isinstance(model, keras.Model) else _compile(model, settings)
+
+
+@functools.lru_cache(maxsize=8)  # few, because each keeps its model alive
+def _compiled_for_keras(model: Model, settings: RP2) -> Advance:
+    return _compile(model, settings)
+
+
+def _compile(model: Model, settings: RP2) -> Advance:
 
     def evaluate(d: Any, problem: Problem) -> tuple[Any, Any]:
         """Return the loss of each target and a row of the history, (7, targets)."""

@@ -18,7 +18,7 @@ def check_size(size: int) -> int:
 
 
 def default_sigma(size: int) -> float:
-    """Standard deviation in pixels that OpenCV gives a Gaussian kernel of this size when none is named."""
+    """Standard deviation in pixels by OpenCV's formula; below size 9 OpenCV itself has tables that differ a little."""
     return 0.3 * ((size - 1) * 0.5 - 1) + 0.8
 
 

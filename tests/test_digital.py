@@ -1,0 +1,250 @@
+"""The gradient attacks stay in their ball, in range and inside the mask, and do lower the accuracy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from blurnet_tf.attacks.digital import METHODS, NORMS, GradientAttack
+
+SIZE, CLASSES = 8, 3
+RNG = np.random.default_rng(2)
+WEIGHTS = RNG.normal(size=(SIZE * SIZE * 3, CLASSES)).astype(np.float32)
+IMAGES = RNG.uniform(0, 1, (6, SIZE, SIZE, 3)).astype(np.float32)
+IMAGES[:, 0] = 0  # with colours at both ends of the range, so that clipping has something to do
+IMAGES[:, 1] = 1
+MASK = np.zeros((SIZE, SIZE, 1), np.float32)
+MASK[:5, 2:6] = 1
+
+
+def linear(images: Any) -> Any:
+    return tf.reshape(images, [-1, SIZE * SIZE * 3]) @ WEIGHTS
+
+
+LABELS = np.argmax(IMAGES.reshape(6, -1) @ WEIGHTS, axis=1)
+
+
+@pytest.fixture(scope="module")
+def conv() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(8, 3, activation="relu")(image)
+    return keras.Model(image, keras.layers.Dense(CLASSES)(keras.layers.Flatten()(x)))
+
+
+def loss_of(model: Any, images: np.ndarray, classes: Any) -> np.ndarray:
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(classes, model(tf.constant(images))).numpy()
+
+
+def sentence(call: Callable[[], Any]) -> str:
+    """The whole sentence of the ValueError that a call raises."""
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the callers compare the whole sentence
+        call()
+    return str(error.value)
+
+
+@pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("method", METHODS)
+def test_images_stay_in_the_ball_in_range_and_inside_the_mask(
+    conv: keras.Model, method: str, norm: str, mask: np.ndarray | None
+) -> None:
+    epsilon = 0.1 if norm == "linf" else 0.9
+    attack = GradientAttack(method=method, norm=norm, epsilon=epsilon, step_size=epsilon / 3, steps=5)
+    labels = np.argmax(conv(IMAGES), axis=1)
+    adversarial = attack(conv, IMAGES, mask=mask, labels=labels)
+    assert adversarial.shape == (1, *IMAGES.shape)
+    assert adversarial.dtype == np.float32
+    assert adversarial.min() >= 0
+    assert adversarial.max() <= 1
+    change = (adversarial[0] - IMAGES).reshape(6, -1)
+    lengths = np.linalg.norm(change, ord=np.inf if norm == "linf" else 2, axis=1)
+    assert lengths.max() <= epsilon * (1 + 1e-5)
+    assert lengths.min() > 0.3 * epsilon
+    if mask is not None:
+        outside = mask[..., 0] == 0
+        np.testing.assert_array_equal(adversarial[0][:, outside], IMAGES[:, outside])
+    assert (loss_of(conv, adversarial[0], labels) > loss_of(conv, IMAGES, labels)).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_targeted_attack_lowers_the_loss_of_each_target(conv: keras.Model, method: str, norm: str) -> None:
+    targets = sorted(set(range(CLASSES)) - set(np.argmax(conv(IMAGES[:1]), axis=1).tolist()))
+    epsilon = 0.1 if norm == "linf" else 0.9
+    attack = GradientAttack(method=method, norm=norm, epsilon=epsilon, step_size=epsilon / 4, steps=6)
+    together = attack(conv, IMAGES[:1], targets)
+    assert together.shape == (len(targets), 1, SIZE, SIZE, 3)
+    for index, target in enumerate(targets):
+        assert loss_of(conv, together[index], [target])[0] < loss_of(conv, IMAGES[:1], [target])[0] - 0.05
+        np.testing.assert_array_equal(attack(conv, IMAGES[:1], target)[0], together[index])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_attack_takes_the_accuracy_of_a_linear_model_down(method: str) -> None:
+    adversarial = GradientAttack(method=method, epsilon=0.3, step_size=0.05, steps=10)(linear, IMAGES, labels=LABELS)
+    predictions = np.argmax(linear(adversarial[0]), axis=1)
+    assert np.mean(predictions == LABELS) == 0
+
+
+def two_classes(images: Any) -> Any:
+    """A model whose gradient is the same everywhere up to a positive factor: the weights' difference."""
+    return tf.reshape(images, [-1, SIZE * SIZE * 3]) @ WEIGHTS[:, :2]
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize("norm", NORMS)
+def test_fgm_is_one_step_along_the_gradient(norm: str, targeted: bool) -> None:
+    images = np.full((1, SIZE, SIZE, 3), 0.5, np.float32)
+    label = int(np.argmax(two_classes(images)[0]))
+    away = (WEIGHTS[:, 1 - label] - WEIGHTS[:, label]).reshape(SIZE, SIZE, 3)
+    expected = images[0] + 0.02 * (np.sign(away) if norm == "linf" else away / np.linalg.norm(away))
+    adversarial = GradientAttack(method="fgm", norm=norm, epsilon=0.02)(
+        two_classes, images, 1 - label if targeted else None
+    )
+    np.testing.assert_allclose(adversarial[0, 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["bim", "mim"])
+def test_iterated_steps_add_up_until_the_ball_ends(method: str) -> None:
+    images = np.full((1, SIZE, SIZE, 3), 0.5, np.float32)
+    label = int(np.argmax(two_classes(images)[0]))
+    away = np.sign(WEIGHTS[:, 1 - label] - WEIGHTS[:, label]).reshape(SIZE, SIZE, 3)
+    for steps, length in ((1, 0.02), (3, 0.06), (9, 0.1)):
+        attack = GradientAttack(method=method, epsilon=0.1, step_size=0.02, steps=steps)
+        np.testing.assert_allclose(attack(two_classes, images)[0, 0], images[0] + length * away, atol=1e-6)
+
+
+def test_the_model_sees_the_clean_image_outside_the_mask(conv: keras.Model) -> None:
+    seen = []
+
+    def model(images: Any) -> Any:
+        if tf.executing_eagerly():
+            seen.append(images.numpy())
+        return conv(images)
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        GradientAttack(steps=3)(model, IMAGES, mask=MASK)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert len(seen) == 4  # the clean images, then one for each step
+    outside = MASK[..., 0] == 0
+    for images in seen:
+        np.testing.assert_array_equal(images[:, outside], IMAGES[:, outside])
+    assert not np.array_equal(seen[0], seen[-1])
+
+
+def test_a_mask_of_parts_moves_a_pixel_by_its_part() -> None:
+    images = np.full((1, SIZE, SIZE, 3), 0.5, np.float32)
+    whole = GradientAttack(method="fgm", epsilon=0.1)(two_classes, images, mask=MASK)
+    half = GradientAttack(method="fgm", epsilon=0.1)(two_classes, images, mask=MASK / 2)
+    np.testing.assert_allclose(half - images, (whole - images) / 2, atol=1e-6)
+
+
+def test_several_masks_act_as_their_union(conv: keras.Model) -> None:
+    first, second = MASK.copy(), MASK.copy()
+    first[:2], second[2:] = 0, 0
+    attack = GradientAttack(steps=2)
+    np.testing.assert_array_equal(attack(conv, IMAGES, mask=[first, second]), attack(conv, IMAGES, mask=MASK))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_attack_twice_gives_the_same_bytes(conv: keras.Model, method: str) -> None:
+    attack = GradientAttack(method=method)
+    assert attack(conv, IMAGES).tobytes() == attack(conv, IMAGES).tobytes()
+
+
+def test_labels_default_to_the_predictions_and_given_ones_are_used() -> None:
+    attack = GradientAttack(method="fgm", epsilon=0.05)
+    np.testing.assert_array_equal(attack(linear, IMAGES), attack(linear, IMAGES, labels=LABELS))
+    other = (LABELS + 1) % CLASSES
+    moved = attack(linear, IMAGES, labels=other)[0]
+    assert (loss_of(linear, moved, other) > loss_of(linear, IMAGES, other)).all()
+
+
+def test_a_ball_wider_than_the_range_is_the_whole_range() -> None:
+    adversarial = GradientAttack(epsilon=2.0, step_size=1.5, steps=2)(linear, IMAGES)
+    assert (adversarial.min(), adversarial.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_vanishing_gradient_gives_finite_images(method: str, norm: str) -> None:
+    adversarial = GradientAttack(method=method, norm=norm)(lambda x: 0 * linear(x), IMAGES)
+    np.testing.assert_allclose(adversarial[0], IMAGES, atol=1e-6)
+
+
+BAD_SETTINGS = [
+    ({"method": "pgd"}, "`method` must be one of 'fgm', 'bim', 'mim'. Received: method='pgd'"),
+    ({"norm": "l1"}, "`norm` must be one of 'linf', 'l2'. Received: norm='l1'"),
+    ({"epsilon": 0.0}, "`epsilon` must be a positive number. Received: epsilon=0.0"),
+    ({"epsilon": float("nan")}, "`epsilon` must be a positive number. Received: epsilon=nan"),
+    ({"epsilon": float("inf")}, "`epsilon` must be a positive number. Received: epsilon=inf"),
+    ({"step_size": 0.0}, f"`step_size` must lie above 0 and not above epsilon={8 / 255}. Received: step_size=0.0"),
+    (
+        {"epsilon": 0.1, "step_size": 0.2},
+        "`step_size` must lie above 0 and not above epsilon=0.1. Received: step_size=0.2",
+    ),
+    ({"steps": 0}, "`steps` must be a positive integer. Received: steps=0"),
+    ({"steps": 2.5}, "`steps` must be a positive integer. Received: steps=2.5"),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), BAD_SETTINGS)
+def test_a_bad_setting_is_an_error(options: dict[str, Any], expected: str) -> None:
+    assert sentence(lambda: GradientAttack(**options)) == expected
+
+
+def test_one_step_needs_no_step_size() -> None:
+    assert GradientAttack(method="fgm", epsilon=1 / 255).epsilon == 1 / 255
+
+
+BAD_CALLS: list[tuple[dict[str, Any], str]] = [
+    ({"images": IMAGES * 2}, "`images` must lie in [0, 1]. Received: values from 0 to 2"),
+    ({"images": IMAGES[0]}, "`images` must have the shape (n, H, W, 3) with n > 0. Received: shape=(8, 8, 3)"),
+    (
+        {"mask": MASK * 255},
+        "`mask` must lie in [0, 1]. Received: values from 0 to 255. Divide an 8-bit mask by 255, or read it with "
+        "`load_mask`.",
+    ),
+    ({"mask": MASK * 0}, "`mask` must be above 0 somewhere. Received: mask 0 of 1 is empty"),
+    ({"targets": 3}, "`targets` must lie in 0..2, the outputs of the model. Received: 3"),
+    (
+        {"targets": 1, "labels": [0, 1, 0, 1, 1, 2]},
+        "A target must differ from the label of every image. Received: target=1, the label of 3 of 6 images",
+    ),
+    ({"labels": [0, 1]}, "`labels` must be integers of shape (6,). Received: int64, shape=(2,)"),
+    (
+        {"labels": [0, 1, 2, 3, 0, 0]},
+        "`labels` must lie in 0..2, the outputs of the model. Received: values from 0 to 3",
+    ),
+    (
+        {"model": lambda x: tf.nn.softmax(linear(x))},
+        "`model` must return logits. Received: probabilities, as if it ended in a softmax, which would flatten the "
+        "gradients. Take the softmax off, or pass `lambda images: tf.math.log(model(images) + 1e-12)`.",
+    ),
+    (
+        {"model": lambda x: tf.stop_gradient(linear(x))},
+        "`model` must be differentiable. Received: no gradient from the logits to the images",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), BAD_CALLS)
+def test_a_bad_call_is_an_error(change: dict[str, Any], expected: str) -> None:
+    assert sentence(lambda: GradientAttack(steps=1)(**({"model": linear, "images": IMAGES} | change))) == expected
+
+
+def test_a_target_that_the_model_predicts_already_is_warned_of_where_the_attack_is_called() -> None:
+    target = int(LABELS[0])
+    with pytest.warns(UserWarning) as caught:
+        GradientAttack(steps=1)(linear, IMAGES, target)
+    assert [str(one.message) for one in caught] == [
+        f"The model takes {np.count_nonzero(target == LABELS)} of 6 clean images for the target {target} already; "
+        "they count as reached without any attack."
+    ]
+    assert caught[0].filename == __file__

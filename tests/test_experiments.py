@@ -1,0 +1,277 @@
+"""The programs as a user runs them: through make, in a process of their own."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from blurnet_tf.evaluation.records import read_records
+from experiments import blackbox, cli
+from experiments.presets import PRESETS
+from experiments.train import checkpoint_path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROWS = ["baseline", "input_3x3", "input_5x5", "feature_3x3", "feature_5x5"]
+
+
+def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {key: value for key, value in os.environ.items() if key != "BLURNET_DATA"}
+    return subprocess.run(
+        ["make", "--no-print-directory", "VENV=", f"PYTHON={sys.executable}", *arguments],
+        cwd=ROOT,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Results and output of a smoke run without any data."""
+    folder = tmp_path_factory.mktemp("smoke")
+    result = make(
+        "blackbox",
+        "PRESET=smoke",
+        f"RESULTS={folder / 'results'}",
+        f"CHECKPOINTS={folder / 'checkpoints'}",
+        f"DATA_DIR={folder / 'data'}",
+    )
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def test_the_first_line_says_which_data_and_why(smoke: tuple[Path, str]) -> None:
+    folder, output = smoke
+    assert output.splitlines()[0] == (
+        f"DATA=auto: synthetic, because no RP2 release was found in {folder / 'data' / 'rp2'} (`make data` fetches it)"
+    )
+
+
+def test_every_result_is_written(smoke: tuple[Path, str]) -> None:
+    folder, _ = smoke
+    names = {path.name for path in (folder / "results" / "blackbox").iterdir()}
+    assert names == {
+        ".settings",
+        "adversarial.png",
+        "perturbation.npy",
+        "perturbation.png",
+        "provenance.json",
+        "records.csv",
+        "table1.csv",
+        "table1.json",
+        "table1.md",
+    }
+    assert {path.name for path in (folder / "checkpoints" / "smoke").iterdir()} == {"baseline.json", "baseline.keras"}
+
+
+def test_the_table_is_printed_as_it_is_written(smoke: tuple[Path, str]) -> None:
+    folder, output = smoke
+    assert (folder / "results" / "blackbox" / "table1.md").read_text() in output
+
+
+def test_the_table_is_what_the_records_say(smoke: tuple[Path, str]) -> None:
+    results = smoke[0] / "results" / "blackbox"
+    rows = json.loads((results / "table1.json").read_text())
+    records = read_records(results / "records.csv")
+    assert len(records) == 5 * 40
+    assert [row["row"] for row in rows] == ROWS
+    for row in rows:
+        mine = [record for record in records if record.victim == row["row"]]
+        assert row["n"] == len(mine) == 40
+        assert row["accuracy"] == np.mean([record.clean_prediction == 14 for record in mine])
+        assert row["attack_success"] == np.mean([record.adversarial_prediction != 14 for record in mine])
+        assert row["target_reached"] == np.mean([record.adversarial_prediction == 12 for record in mine])
+        assert row["l2_dissimilarity"] == pytest.approx(np.mean([record.dissimilarity for record in mine]))
+    with (results / "table1.csv").open(newline="") as file:
+        assert [line["row"] for line in csv.DictReader(file)] == ROWS
+
+
+def test_the_perturbation_stays_inside_the_mask(smoke: tuple[Path, str]) -> None:
+    perturbation = np.load(smoke[0] / "results" / "blackbox" / "perturbation.npy", allow_pickle=False)
+    mask = cv2.imread(str(ROOT / "masks" / "sticker.png"), cv2.IMREAD_GRAYSCALE) > 127
+    assert perturbation.shape == (32, 32, 3)
+    assert perturbation.dtype == np.float32
+    assert not perturbation[~mask].any()
+    assert perturbation[mask].any(axis=-1).all()
+
+
+def test_the_provenance_says_what_was_run(smoke: tuple[Path, str]) -> None:
+    provenance = json.loads((smoke[0] / "results" / "blackbox" / "provenance.json").read_text())
+    assert provenance["data"]["source"] == "synthetic"
+    assert provenance["attack"]["steps"] == PRESETS["smoke"].steps
+    assert provenance["attack"]["penalty"] == 0.002
+    assert provenance["attack"]["target_name"] == "speedLimit45"
+    assert provenance["mask"]["pixels"] == 48
+    assert provenance["preset"] == "smoke"
+    assert provenance["baseline"]["training"]["settings"]["epochs"] == PRESETS["smoke"].epochs
+    assert provenance["baseline"]["weights_sha256"] == provenance["baseline"]["training"]["weights_sha256"]
+    assert provenance["seconds"]["total"] >= provenance["seconds"]["attack"] > 0
+    for part in (provenance["data"], provenance["mask"]):
+        assert re.fullmatch("[0-9a-f]{64}", part["sha256"])
+
+
+def test_a_second_run_takes_up_the_checkpoint_and_gives_the_same_bytes(smoke: tuple[Path, str]) -> None:
+    folder, _ = smoke
+    again = folder / "again"
+    result = make(
+        "blackbox",
+        "PRESET=smoke",
+        f"RESULTS={again}",
+        f"CHECKPOINTS={folder / 'checkpoints'}",
+        f"DATA_DIR={folder / 'data'}",
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"{folder}/checkpoints/smoke/baseline.keras: taken as it is" in result.stdout
+    for path in sorted((folder / "results" / "blackbox").iterdir()):
+        if path.name not in ("provenance.json", ".settings"):  # the seconds, and the folder's own name
+            assert path.read_bytes() == (again / "blackbox" / path.name).read_bytes(), path.name
+
+
+def test_training_again_from_the_same_seed_gives_the_same_weights(smoke: tuple[Path, str], tmp_path: Path) -> None:
+    first = json.loads((smoke[0] / "checkpoints" / "smoke" / "baseline.json").read_text())
+    result = make("train", "PRESET=smoke", f"CHECKPOINTS={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    second = json.loads((tmp_path / "smoke" / "baseline.json").read_text())
+    assert second["weights_sha256"] == first["weights_sha256"]
+    assert second["test_accuracy"] == first["test_accuracy"]
+
+
+def test_another_training_seed_trains_anew(smoke: tuple[Path, str], tmp_path: Path) -> None:
+    first = json.loads((smoke[0] / "checkpoints" / "smoke" / "baseline.json").read_text())
+    folder = tmp_path / "smoke"
+    folder.mkdir()
+    for name in ("baseline.json", "baseline.keras"):
+        (folder / name).write_bytes((smoke[0] / "checkpoints" / "smoke" / name).read_bytes())
+    result = make("train", "PRESET=smoke", "TRAIN_SEED=1", f"CHECKPOINTS={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    assert f"{folder}/baseline.keras: trained anew" in result.stdout
+    second = json.loads((folder / "baseline.json").read_text())
+    assert second["settings"] == first["settings"] | {"seed": 1}
+    assert second["weights_sha256"] != first["weights_sha256"]
+
+
+def test_a_training_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    program = f"""
+import dataclasses, pathlib
+from experiments import presets, train
+presets.PRESETS["smoke"] = dataclasses.replace(presets.PRESETS["smoke"], epochs=8)
+train.trained_model("baseline", preset="smoke", seed=0, folder=pathlib.Path({str(tmp_path)!r}))
+"""
+    command = [sys.executable, "-u", "-c", program]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Epoch 4/"):
+                process.send_signal(signal.SIGKILL)
+                break
+    assert not (tmp_path / "smoke" / "baseline.keras").exists()
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    epochs = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("Epoch ")]
+    assert epochs[0] in ("3/8", "4/8", "5/8")  # the kill comes a moment after the line
+    assert epochs[-1] == "8/8"
+    assert {path.name for path in (tmp_path / "smoke").iterdir()} == {"baseline.keras", "baseline.json"}
+
+
+@pytest.mark.slow
+def test_the_quick_baseline_knows_its_held_out_signs(tmp_path: Path) -> None:
+    started = time.perf_counter()
+    result = make("blackbox", "DATA=synthetic", f"RESULTS={tmp_path}", f"CHECKPOINTS={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    provenance = json.loads((tmp_path / "baseline.json").read_text())
+    assert provenance["test_images"] == 17 * 60
+    assert provenance["test_accuracy"] >= 0.97, f"after {time.perf_counter() - started:.0f} s"
+    rows = json.loads((tmp_path / "blackbox" / "table1.json").read_text())
+    assert rows[0]["accuracy"] == 1.0
+    assert all(0 < row["l2_dissimilarity"] < 1 for row in rows)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_table_1_on_the_release_is_within_one_image_of_the_paper(rp2_folder: Path, tmp_path: Path, seed: int) -> None:
+    with pytest.warns(UserWarning, match="21 stray pixels"):
+        blackbox.main(
+            ["--data", "rp2", "--data-dir", str(rp2_folder.parent), "--results", str(tmp_path), "--seed", str(seed)]
+        )
+    rows = json.loads((tmp_path / "table1.json").read_text())
+    one_image = 0.025 + 1e-9
+    for row in rows:
+        assert abs(row["accuracy"] - row["paper_accuracy"]) <= one_image, row
+        assert abs(row["attack_success"] - row["paper_attack_success"]) <= one_image, row
+    assert rows[0]["l2_dissimilarity"] <= 0.318
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--data", "lisa"], "`name` must be one of 'auto', 'rp2', 'synthetic'. Received: 'lisa'"),
+        (["--data", "rp2"], "DATA=rp2 needs the RP2 release. Looked at: nowhere/rp2 (not there)."),
+        (["--mask", "Makefile"], "Mask Makefile is not an image that OpenCV can read. Give a PNG file."),
+        (["--mask", "none.png"], "Mask none.png does not exist. Give the path of an image file."),
+        (["--target", "speedLimit99"], "A class must be an index from 0 to 17 or one of addedLane, keepRight,"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("BLURNET_DATA", raising=False)
+    with pytest.raises((ValueError, FileNotFoundError), match=f"^{re.escape(sentence)}"):
+        blackbox.main(["--data-dir", "nowhere", "--results", str(tmp_path), *arguments])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_says_a_mistake_without_a_traceback(tmp_path: Path) -> None:
+    result = make("blackbox", "DATA=lisa", f"RESULTS={tmp_path}")
+    assert result.returncode != 0
+    assert "error: `name` must be one of 'auto', 'rp2', 'synthetic'. Received: 'lisa'\n" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "blackbox" / "table1.json").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = make("blackbox", "DATA=lisa", "ARGS=--debug", f"RESULTS={tmp_path}")
+    assert "Traceback" in result.stderr
+
+
+def test_fetching_from_nowhere_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    result = make("data", f"DATA_DIR={tmp_path / 'data'}", "ARGS=--base-url http://127.0.0.1:9/")
+    assert result.returncode != 0
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert "http://127.0.0.1:9/" in line
+    assert "Traceback" not in result.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_the_drawn_assets_are_those_in_the_repository(tmp_path: Path) -> None:
+    result = make("assets", f"ARGS=--root {tmp_path}")
+    assert result.returncode == 0, result.stderr
+    for name in ("masks/sticker.png", "masks/octagon.png"):
+        kept, drawn = (cv2.imread(str(root / name), cv2.IMREAD_UNCHANGED) for root in (ROOT, tmp_path))
+        np.testing.assert_array_equal(kept, drawn, err_msg=name)
+    assert (ROOT / "masks/palette.csv").read_text() == (tmp_path / "masks/palette.csv").read_text()
+    # Not pixel for pixel: OpenCV's releases draw letters and warp a little differently.
+    assert cv2.imread(str(ROOT / "docs/images/synthetic.png")).shape == (
+        cv2.imread(str(tmp_path / "docs/images/synthetic.png")).shape
+    )
+
+
+def test_each_preset_keeps_its_checkpoints_apart() -> None:
+    paths = {checkpoint_path(Path("c"), preset, "baseline") for preset in PRESETS}
+    assert paths == {Path("c/baseline.keras"), Path("c/smoke/baseline.keras"), Path("c/paper/baseline.keras")}
+
+
+def test_blurnet_data_is_looked_at_before_the_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLURNET_DATA", "/first")
+    assert cli.data_roots(Path("second")) == [Path("/first"), Path("second")]
+    monkeypatch.setenv("BLURNET_DATA", "")
+    assert cli.data_roots(Path("second")) == [Path("second")]

@@ -1,0 +1,101 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from blurnet_tf.files import atomic_path, sha256, write_text
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    with atomic_path(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_path_is_hidden_beside_the_file_with_its_suffix(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "model.keras") as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".model.")
+        assert temporary.suffix == ".keras"
+        temporary.write_text("")
+
+
+def test_two_writers_of_one_path_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    with atomic_path(path) as first, atomic_path(path) as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    write_text(tmp_path / "a" / "b" / "c.txt", "text")
+    assert (tmp_path / "a" / "b" / "c.txt").read_text() == "text"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_after_an_error_the_older_file_stays_and_nothing_is_left_behind(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+
+    def write() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_before_anything_was_written_is_the_one_that_is_raised(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "table.csv"):
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "table.csv"):
+        pass
+
+
+def test_a_path_may_be_a_string_and_replaces_an_older_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("old, and longer")
+    write_text(str(path), "new")
+    assert path.read_text() == "new"
+
+
+def test_text_is_utf_8_with_the_newlines_it_has(tmp_path: Path) -> None:
+    write_text(tmp_path / "text.md", "é\nλ\n")
+    assert (tmp_path / "text.md").read_bytes() == b"\xc3\xa9\n\xce\xbb\n"
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_sha256_equals_hashlib_on_both_sides_of_its_chunk(tmp_path: Path, size: int) -> None:
+    content = bytes(range(256)) * (size // 256 + 1)
+    path = tmp_path / "file"
+    path.write_bytes(content[:size])
+    assert sha256(path) == sha256(str(path)) == hashlib.sha256(content[:size]).hexdigest()
+
+
+def test_sha256_of_the_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert sha256(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_sha256_of_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        sha256(tmp_path / "absent")

@@ -1,0 +1,286 @@
+"""What an attack refuses, and with which sentence."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from blurnet_tf.attacks import inputs
+
+RNG = np.random.default_rng(1)
+IMAGES = RNG.uniform(0, 1, (3, 4, 5, 3)).astype(np.float32)
+WEIGHTS = RNG.normal(size=(60, 6)).astype(np.float32)
+PREDICTIONS = np.array([2, 0, 2], np.int32)
+
+
+def linear(images: Any) -> Any:
+    return tf.reshape(images, [-1, 60]) @ WEIGHTS
+
+
+def sentence(function: Callable[..., Any], *arguments: Any) -> str:
+    """The whole sentence of the ValueError that a call raises."""
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the callers compare the whole sentence
+        function(*arguments)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("images", [IMAGES, IMAGES.astype(np.float64), IMAGES.tolist(), tf.constant(IMAGES)])
+def test_images_come_out_as_float32(images: Any) -> None:
+    checked = inputs.check_images(images)
+    assert isinstance(checked, np.ndarray)
+    assert checked.dtype == np.float32
+    np.testing.assert_array_equal(checked, IMAGES)
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 3), (3, 4, 5), (3, 4, 5, 1), (3, 4, 5, 4), (0, 4, 5, 3), (1, 3, 4, 5, 3), ()])
+def test_images_of_another_shape_are_an_error(shape: tuple[int, ...]) -> None:
+    assert sentence(inputs.check_images, np.zeros(shape)) == (
+        f"`images` must have the shape (n, H, W, 3) with n > 0. Received: shape={shape}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "received"),
+    [(0, 255, "0 to 255"), (-0.5, 1, "-0.5 to 1"), (0, np.nan, "nan to nan"), (0, np.inf, "0 to inf")],
+)
+def test_images_of_another_range_are_an_error(low: float, high: float, received: str) -> None:
+    images = np.full((2, 4, 5, 3), low, np.float32)
+    images[1, 2, 3, 0] = high
+    assert sentence(inputs.check_images, images) == (f"`images` must lie in [0, 1]. Received: values from {received}")
+
+
+def test_one_mask_and_several_come_out_with_four_axes() -> None:
+    mask = np.zeros((4, 5, 1), np.uint8)
+    mask[1, 2] = 1
+    one = inputs.check_masks(mask, (4, 5))
+    several = inputs.check_masks([mask, mask / 2], (4, 5))
+    assert (one.shape, several.shape) == ((1, 4, 5, 1), (2, 4, 5, 1))
+    assert one.dtype == several.dtype == np.float32
+    np.testing.assert_array_equal(several, [mask, mask / 2])
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (5, 4, 1), (4, 5, 3), (4, 6, 1), (1, 1, 1), (1, 1, 4, 5, 1), (0, 4, 5, 1)])
+def test_a_mask_of_another_size_is_an_error(shape: tuple[int, ...]) -> None:
+    assert sentence(inputs.check_masks, np.ones(shape), (4, 5)) == (
+        f"`mask` must have the shape (4, 5, 1), the size of the images, or (masks, 4, 5, 1). Received: shape={shape}"
+    )
+
+
+@pytest.mark.parametrize(("value", "received"), [(255, "0 to 255"), (-1, "-1 to 0"), (np.nan, "nan to nan")])
+def test_a_mask_of_another_range_is_an_error(value: float, received: str) -> None:
+    mask = np.zeros((4, 5, 1), np.float32)
+    mask[0, 0] = value
+    assert sentence(inputs.check_masks, mask, (4, 5)) == (
+        f"`mask` must lie in [0, 1]. Received: values from {received}. "
+        "Divide an 8-bit mask by 255, or read it with `load_mask`."
+    )
+
+
+def test_an_empty_mask_is_an_error_also_among_others() -> None:
+    masks = np.ones((3, 4, 5, 1))
+    masks[1] = 0
+    assert sentence(inputs.check_masks, masks[1], (4, 5)) == (
+        "`mask` must be above 0 somewhere. Received: mask 0 of 1 is empty"
+    )
+    assert sentence(inputs.check_masks, masks, (4, 5)) == (
+        "`mask` must be above 0 somewhere. Received: mask 1 of 3 is empty"
+    )
+
+
+def test_one_palette_serves_every_mask() -> None:
+    palette = [[0.0, 0.0, 0.0], [0.1, 0.2, 0.3]]
+    for given in (palette, np.array(palette), tuple(palette)):
+        palettes = inputs.check_palettes(given, 2)
+        assert [one.dtype for one in palettes] == [np.float32, np.float32]
+        for one in palettes:
+            np.testing.assert_array_equal(one, np.array(palette, np.float32))
+
+
+def test_each_mask_may_have_a_palette_of_its_own_length() -> None:
+    first, second = np.zeros((2, 3)), np.ones((5, 3))
+    palettes = inputs.check_palettes([first, second], 2)
+    np.testing.assert_array_equal(palettes[0], first)
+    np.testing.assert_array_equal(palettes[1], second)
+
+
+def test_a_missing_palette_is_an_error() -> None:
+    assert sentence(inputs.check_palettes, None, 1) == (
+        "`palette` must be given when the attack has an NPS term. Received: palette=None"
+    )
+
+
+def test_palettes_and_masks_must_be_as_many() -> None:
+    assert sentence(inputs.check_palettes, [np.zeros((2, 3))] * 3, 2) == (
+        "`palette` must be one palette or one for each of 2 masks. Received: 3"
+    )
+
+
+@pytest.mark.parametrize(
+    "palette",
+    [
+        np.zeros((2, 4)),
+        np.zeros((0, 3)),
+        np.zeros(3),
+        np.full((2, 3), 255),
+        np.full((1, 3), np.nan),
+        [],
+        -np.ones((1, 3)),
+    ],
+)
+def test_a_palette_of_another_shape_or_range_is_an_error(palette: Any) -> None:
+    assert sentence(inputs.check_palettes, palette, 1) == (
+        f"`palette` must have the shape (colours, 3) and lie in [0, 1]. Received: {np.shape(palette)}"
+    )
+
+
+@pytest.mark.parametrize("targets", [3, [3], (3,), np.array([3]), np.int64(3)])
+def test_one_target_comes_out_as_an_array(targets: Any) -> None:
+    checked = inputs.check_targets(targets, 6)
+    assert checked.dtype == np.int32
+    assert checked.tolist() == [3]
+
+
+@pytest.mark.parametrize("targets", [None, [], 1.0, [True], "3", [[1, 2]]])
+def test_targets_that_are_no_class_indices_are_an_error(targets: Any) -> None:
+    assert sentence(inputs.check_targets, targets, 6) == (
+        f"`targets` must be a class index or several. Received: targets={targets!r}"
+    )
+
+
+@pytest.mark.parametrize("targets", [6, -1, [0, 6], [-1, 5]])
+def test_a_target_that_is_no_output_is_an_error(targets: Any) -> None:
+    assert sentence(inputs.check_targets, targets, 6) == (
+        f"`targets` must lie in 0..5, the outputs of the model. Received: {targets!r}"
+    )
+    assert inputs.check_targets([0, 5], 6).tolist() == [0, 5]
+
+
+def test_labels_come_out_as_int32_and_default_to_the_predictions() -> None:
+    labels = inputs.check_labels([1, 2, 5], PREDICTIONS, 6)
+    assert labels.dtype == np.int32
+    assert labels.tolist() == [1, 2, 5]
+    assert inputs.check_labels(None, PREDICTIONS, 6) is PREDICTIONS
+
+
+@pytest.mark.parametrize(
+    ("labels", "received"),
+    [
+        ([1, 2], "int64, shape=(2,)"),
+        ([[1], [2], [3]], "int64, shape=(3, 1)"),
+        (14, "int64, shape=()"),
+        ([1.0, 2.0, 3.0], "float64, shape=(3,)"),
+    ],
+)
+def test_labels_of_another_shape_or_type_are_an_error(labels: Any, received: str) -> None:
+    assert sentence(
+        inputs.check_labels, np.array(labels, np.int64) if "int" in received else labels, PREDICTIONS, 6
+    ) == (f"`labels` must be integers of shape (3,). Received: {received}")
+
+
+@pytest.mark.parametrize(("labels", "received"), [([0, 6, 1], "0 to 6"), ([-1, 0, 5], "-1 to 5")])
+def test_labels_that_are_no_outputs_are_an_error(labels: list[int], received: str) -> None:
+    assert sentence(inputs.check_labels, labels, PREDICTIONS, 6) == (
+        f"`labels` must lie in 0..5, the outputs of the model. Received: values from {received}"
+    )
+
+
+def test_a_target_that_is_a_label_is_an_error() -> None:
+    targets, labels = np.array([1, 4], np.int32), np.array([4, 3, 4], np.int32)
+    assert sentence(inputs.check_targets_differ, targets, labels, PREDICTIONS, True) == (
+        "A target must differ from the label of every image. Received: target=4, the label of 2 of 3 images"
+    )
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_target_that_is_predicted_already_is_warned_of(labelled: bool) -> None:
+    labels = np.array([1, 1, 1], np.int32) if labelled else PREDICTIONS
+    with pytest.warns(UserWarning) as caught:
+        inputs.check_targets_differ(np.array([2, 5], np.int32), labels, PREDICTIONS, labelled)
+    assert [str(one.message) for one in caught] == [
+        "The model takes 2 of 3 clean images for the target 2 already; they count as reached without any attack."
+    ]
+
+
+def test_targets_that_differ_from_all_pass_in_silence() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inputs.check_targets_differ(np.array([1, 5], np.int32), PREDICTIONS, PREDICTIONS, False)
+
+
+def test_the_logits_of_the_clean_images_are_returned_in_float32() -> None:
+    for model in (linear, lambda x: tf.cast(linear(x), tf.float16), lambda x: tf.cast(linear(x), tf.float64)):
+        logits = inputs.check_model(model, IMAGES)
+        assert logits.dtype == np.float32
+        np.testing.assert_allclose(logits, IMAGES.reshape(3, 60) @ WEIGHTS, rtol=2e-3, atol=1e-2)
+
+
+def test_a_dict_is_an_error_that_names_its_keys() -> None:
+    assert sentence(inputs.check_model, lambda x: {"logits": linear(x), "features": x}, IMAGES) == (
+        "`model` must return one tensor of logits. Received: a dict with the keys features, logits. "
+        "Pass a function that picks one, such as `lambda images: model(images)['logits']`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (lambda x: linear(x)[:, :1], (3, 1)),
+        (lambda x: linear(x)[0], (6,)),
+        (lambda x: linear(x)[:2], (2, 6)),
+        (lambda x: x, (3, 4, 5, 3)),
+    ],
+)
+def test_an_output_that_is_no_table_of_logits_is_an_error(model: Any, shape: tuple[int, ...]) -> None:
+    assert sentence(inputs.check_model, model, IMAGES) == (
+        f"`model` must return logits (3, classes). Received: shape={shape}"
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_logits_that_are_not_finite_are_an_error(bad: float) -> None:
+    assert sentence(inputs.check_model, lambda x: linear(x) * np.float32(bad), IMAGES) == (
+        "`model` must return finite logits. Received: NaN or infinity for a clean image"
+    )
+
+
+def test_probabilities_are_an_error_and_the_way_out_works() -> None:
+    def softmax(images: Any) -> Any:
+        return tf.nn.softmax(linear(images))
+
+    assert sentence(inputs.check_model, softmax, IMAGES) == (
+        "`model` must return logits. Received: probabilities, as if it ended in a softmax, which would flatten the "
+        "gradients. Take the softmax off, or pass `lambda images: tf.math.log(model(images) + 1e-12)`."
+    )
+    logits = inputs.check_model(lambda images: tf.math.log(softmax(images) + 1e-12), IMAGES)
+    np.testing.assert_array_equal(logits.argmax(1), (IMAGES.reshape(3, 60) @ WEIGHTS).argmax(1))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda x: tf.stop_gradient(linear(x)),
+        lambda x: tf.one_hot(tf.argmax(linear(x), 1), 6) * 3,
+        lambda x: tf.argsort(linear(x)),
+        lambda x: linear(tf.round(x * 255) / 255),
+        lambda x: x.numpy().reshape(-1, 60) @ WEIGHTS,
+        lambda x: tf.numpy_function(lambda y: y.reshape(-1, 60) @ WEIGHTS, [x], tf.float32),
+        lambda x: tf.zeros((3, 6)) + [1.0, 2, 3, 4, 5, 6],
+    ],
+    ids=["stop_gradient", "argmax", "integers", "rounding", "numpy", "numpy_function", "constant"],
+)
+def test_a_model_without_a_gradient_is_an_error(model: Any) -> None:
+    assert sentence(inputs.check_model, model, IMAGES) == (
+        "`model` must be differentiable. Received: no gradient from the logits to the images"
+    )
+
+
+@pytest.mark.parametrize("steps", [0, -3, 2.5, 3.0, "3", None])
+def test_steps_that_are_no_positive_integer_are_an_error(steps: Any) -> None:
+    assert sentence(inputs.check_steps, steps) == f"`steps` must be a positive integer. Received: steps={steps!r}"
+
+
+def test_steps_may_be_a_numpy_integer() -> None:
+    inputs.check_steps(np.int64(3))

@@ -1,0 +1,85 @@
+"""What `import blurnet_tf` brings, and what it does not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import blurnet_tf
+
+REGISTERED = ["ChannelLInf", "FixedBlur", "LearnableBlur", "TotalVariation"]
+
+PROGRAM = """
+import json, sys
+import tensorflow, keras
+before = set(sys.modules)
+import blurnet_tf
+new = sorted(set(sys.modules) - before)
+registered = {}
+for name in %r:
+    found = keras.saving.get_registered_object("blurnet_tf>" + name)
+    registered[name] = found is getattr(blurnet_tf, name)
+print(json.dumps({"new": new, "registered": registered}))
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a fresh interpreter, in an empty folder and with warnings as errors, sees after the import."""
+    command = [sys.executable, "-W", "error", "-c", PROGRAM % REGISTERED]
+    folder = tmp_path_factory.mktemp("empty")
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def test_importing_registers_the_keras_classes(fresh: dict[str, Any]) -> None:
+    assert fresh["registered"] == dict.fromkeys(REGISTERED, True)
+
+
+def test_importing_loads_only_the_defences_and_what_they_stand_on(fresh: dict[str, Any]) -> None:
+    ours = {name for name in fresh["new"] if name.split(".")[0] == "blurnet_tf"}
+    rooms = {name.split(".")[1] for name in ours if "." in name}
+    assert rooms == {"defenses", "numerics", "signs"}
+
+
+def test_importing_loads_nothing_that_keras_and_tensorflow_do_not(fresh: dict[str, Any]) -> None:
+    foreign = {name.split(".")[0] for name in fresh["new"]} - sys.stdlib_module_names
+    assert foreign == {"blurnet_tf"}
+
+
+@pytest.mark.parametrize("name", blurnet_tf.__all__)
+def test_every_public_name_resolves(name: str) -> None:
+    assert getattr(blurnet_tf, name) is not None
+    assert name in dir(blurnet_tf)
+
+
+def test_the_public_names_are_unique() -> None:
+    assert len(set(blurnet_tf.__all__)) == len(blurnet_tf.__all__)
+
+
+def test_a_name_that_is_loaded_later_is_the_one_of_its_module() -> None:
+    from blurnet_tf.attacks.rp2 import RP2
+    from blurnet_tf.data.split import Split
+
+    assert blurnet_tf.RP2 is RP2
+    assert blurnet_tf.Split is Split
+
+
+def test_an_unknown_attribute_is_an_error() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'blurnet_tf' has no attribute 'rp3'$"):
+        blurnet_tf.rp3  # noqa: B018
+
+
+def test_the_version_is_that_of_the_installed_distribution() -> None:
+    assert blurnet_tf.__version__ == importlib.metadata.version("blurnet-tf")
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (Path(blurnet_tf.__file__).parent / "py.typed").is_file()

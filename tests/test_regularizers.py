@@ -1,0 +1,126 @@
+"""The penalties of Eq. 3 and Eq. 5 as Keras adds them to a loss."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from blurnet_tf.defenses.regularizers import ChannelLInf, TotalVariation
+
+REGULARIZERS = [ChannelLInf, TotalVariation]
+
+
+def images(count: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).uniform(0, 1, (count, 10, 12, 3)).astype(np.float32)
+
+
+def equation_5(alpha: float, maps: NDArray[Any]) -> float:
+    maps = np.asarray(maps, np.float64)
+    count, _, _, channels = maps.shape
+    total = np.abs(np.diff(maps, axis=1)).sum() + np.abs(np.diff(maps, axis=2)).sum()
+    return float(alpha / (count * channels) * total)
+
+
+def conv(alpha: float, dtype: str = "float32") -> keras.layers.Layer:
+    return keras.layers.Conv2D(
+        5,
+        3,
+        activation="relu",
+        activity_regularizer=TotalVariation(alpha),
+        kernel_initializer=keras.initializers.GlorotUniform(seed=0),
+        dtype=dtype,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_the_loss_of_a_layer_is_equation_5_whatever_the_batch_size(count: int, dtype: str) -> None:
+    layer = conv(0.25, dtype)
+    maps = layer(images(count))
+    assert keras.backend.standardize_dtype(maps.dtype) == dtype.removeprefix("mixed_")
+    (loss,) = layer.losses
+    assert keras.backend.standardize_dtype(loss.dtype) == "float32"
+    assert float(loss) == pytest.approx(equation_5(0.25, tf.cast(maps, tf.float64).numpy()), rel=1e-5)
+
+
+def test_the_loss_in_a_compiled_step_is_equation_5() -> None:
+    layer = conv(0.25)
+    model = keras.Sequential([keras.Input((10, 12, 3)), layer, keras.layers.GlobalAveragePooling2D()])
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=lambda y, outputs: 0.0 * outputs)
+    expected = equation_5(0.25, layer(images(6)).numpy())
+    history = model.fit(images(6), np.zeros((6, 5)), batch_size=6, verbose=0)
+    assert history.history["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_call_of_total_variation_is_n_times_equation_5() -> None:
+    maps = images(4)
+    assert float(TotalVariation(0.5)(maps)) == pytest.approx(4 * equation_5(0.5, maps), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 4, 1), (3, 3, 4)])
+def test_a_call_of_channel_linf_is_equation_3(shape: tuple[int, ...]) -> None:
+    kernel = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    assert float(ChannelLInf(0.1)(kernel)) == pytest.approx(0.1 * np.abs(kernel).max((0, 1)).sum(), rel=1e-6)
+
+
+def test_channel_linf_is_the_loss_of_a_keras_depthwise_layer() -> None:
+    layer = keras.layers.DepthwiseConv2D(3, depthwise_regularizer=ChannelLInf(0.1))
+    layer(images(2))
+    expected = 0.1 * np.abs(np.asarray(layer.kernel)).max((0, 1)).sum()
+    assert float(layer.losses[0]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_defaults_are_those_of_the_paper() -> None:
+    assert ChannelLInf().alpha == 0.1
+    assert TotalVariation().alpha == 1e-4
+
+
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+@pytest.mark.parametrize("alpha", [0, 0.0, 1, 0.1, 1e-5, 1e-30])
+def test_the_configuration_is_exact_through_keras_and_json(regularizer: type[keras.Regularizer], alpha: float) -> None:
+    original = regularizer(alpha)
+    assert original.get_config() == {"alpha": alpha}
+    assert type(original.get_config()["alpha"]) is type(alpha)
+    serialized = json.loads(json.dumps(keras.regularizers.serialize(original)))
+    assert serialized["registered_name"] == f"blurnet_tf>{regularizer.__name__}"
+    copy = keras.regularizers.deserialize(serialized)
+    assert type(copy) is regularizer
+    assert copy.alpha == alpha
+
+
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+@pytest.mark.parametrize("alpha", [-1, -1e-9, float("nan"), float("inf"), True, False, "0.1", None])
+def test_an_alpha_that_is_no_finite_number_of_at_least_0_is_an_error(
+    regularizer: type[keras.Regularizer], alpha: Any
+) -> None:
+    sentence = f"`alpha` must be a finite number of at least 0. Received: alpha={alpha!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        regularizer(alpha)
+
+
+def test_a_schedule_takes_the_weight_from_one_variable_and_settling_gives_it_back() -> None:
+    regularizer, maps = TotalVariation(0.5), images(1)
+    unit = equation_5(1.0, maps)
+    variable = regularizer.schedule()
+    assert float(regularizer(maps)) == pytest.approx(0.5 * unit, rel=1e-5)
+    variable.assign(0.125)
+    assert float(regularizer(maps)) == pytest.approx(0.125 * unit, rel=1e-5)
+    assert regularizer.get_config() == {"alpha": 0.5}
+    regularizer.settle(0.1)
+    assert regularizer.get_config() == {"alpha": 0.1}
+    variable.assign(7.0)
+    assert float(regularizer(maps)) == pytest.approx(0.1 * unit, rel=1e-5)
+    assert regularizer.schedule() is variable
+
+
+def test_settling_on_a_bad_weight_is_an_error() -> None:
+    sentence = "`alpha` must be a finite number of at least 0. Received: alpha=-2"
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        TotalVariation().settle(-2)

@@ -1,0 +1,61 @@
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from blurnet_tf.data.split import Split
+from blurnet_tf.evaluation.records import Record
+from blurnet_tf.evaluation.scoring import predict, score
+
+
+def brightest_channel(images: tf.Tensor) -> tf.Tensor:
+    """A classifier of three classes: the channel with the largest mean."""
+    return tf.reduce_mean(images, axis=(1, 2))
+
+
+def coloured(channel: int, level: float = 0.5) -> np.ndarray:
+    image = np.zeros((4, 4, 3), np.float32)
+    image[..., channel] = level
+    return image
+
+
+CLEAN = Split(
+    images=np.stack([coloured(0), coloured(1)]),
+    labels=np.array([0, 0]),
+    ids=("red", "green"),
+    class_names=("r", "g", "b"),
+)
+
+
+def test_a_record_holds_what_the_victim_says() -> None:
+    adversarial = np.stack([coloured(2, 1.0), coloured(1)])
+    records = score(brightest_channel, CLEAN, adversarial, source="s", victim="v", target=2, penalty=0.002, seed=7)
+    common = {"label": 0, "source": "s", "victim": "v", "target": 2, "penalty": 0.002, "seed": 7}
+    # ||red at 0.5 - blue at 1|| / ||blue at 1||, 16 pixels each
+    distance = np.sqrt(16 * (0.25 + 1.0)) / np.sqrt(16.0)
+    assert records[0] == Record(
+        image="red", clean_prediction=0, adversarial_prediction=2, dissimilarity=pytest.approx(distance), **common
+    )
+    assert records[1] == Record(
+        image="green", clean_prediction=1, adversarial_prediction=1, dissimilarity=pytest.approx(0, abs=1e-5), **common
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
+def test_predictions_do_not_depend_on_the_batch(batch_size: int) -> None:
+    images = np.random.default_rng(0).random((7, 4, 4, 3)).astype(np.float32)
+    expected = images.mean(axis=(1, 2)).argmax(axis=1)
+    predictions = predict(brightest_channel, images, batch_size=batch_size)
+    assert predictions.dtype == np.int32
+    np.testing.assert_array_equal(predictions, expected)
+
+
+def test_no_images_give_no_predictions() -> None:
+    assert predict(brightest_channel, np.zeros((0, 4, 4, 3), np.float32)).shape == (0,)
+
+
+def test_another_number_of_attacked_images_is_an_error() -> None:
+    sentence = "`adversarial` must have the shape (2, 4, 4, 3) of the clean images. Received: shape=(1, 4, 4, 3)"
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        score(brightest_channel, CLEAN, CLEAN.images[:1], source="s", victim="v", target=2, penalty=0.002, seed=7)

@@ -1,0 +1,58 @@
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from blurnet_tf.data.split import Split
+
+
+def make(**changes: object) -> Split:
+    fields: dict[str, object] = {
+        "images": np.full((2, 4, 4, 3), 0.5, np.float64),
+        "labels": [14, 1],
+        "ids": ("a", "b"),
+    }
+    return Split(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_split_converts_its_arrays_once() -> None:
+    split = make()
+    assert split.images.dtype == np.float32
+    assert split.labels.dtype == np.int32
+    assert len(split) == 2
+    assert len(split.class_names) == 18
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"images": np.zeros((4, 4, 3))}, "`images` must have the shape (n, H, W, 3). Received: shape=(4, 4, 3)"),
+        ({"labels": [1]}, "`labels` must have the shape (2,), one for each image. Received: shape=(1,)"),
+        ({"ids": ("a", "a")}, "`ids` must hold 2 different names. Received: 1 different"),
+        (
+            {"images": np.full((2, 4, 4, 3), 255.0)},
+            "`images` must lie in [0, 1]. Received: values from 255 to 255",
+        ),
+        (
+            {"images": np.full((2, 4, 4, 3), np.nan)},
+            "`images` must lie in [0, 1]. Received: values from nan to nan",
+        ),
+        ({"labels": [1, 18]}, "`labels` must lie in 0..17. Received: values from 1 to 18"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        make(**changes)
+
+
+def test_the_checksum_changes_with_each_part() -> None:
+    split = make()
+    others = [
+        make(images=np.full((2, 4, 4, 3), 0.25)),
+        make(labels=[14, 2]),
+        make(ids=("a", "c")),
+        dataclasses.replace(split, class_names=tuple(f"class{index}" for index in range(18))),
+    ]
+    assert make().sha256() == split.sha256()
+    assert len({split.sha256(), *(other.sha256() for other in others)}) == 5
