@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from blurnet_tf.defenses import regularizers
 from blurnet_tf.defenses.regularizers import ChannelLInf, TotalVariation
 
 REGULARIZERS = [ChannelLInf, TotalVariation]
@@ -59,9 +60,14 @@ def test_the_loss_in_a_compiled_step_is_equation_5() -> None:
     assert history.history["loss"][0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_call_of_total_variation_is_n_times_equation_5() -> None:
+@pytest.mark.parametrize("keras_divides", [True, False])
+def test_a_call_leaves_the_division_by_the_batch_to_a_keras_that_makes_it(
+    monkeypatch: pytest.MonkeyPatch, keras_divides: bool
+) -> None:
+    monkeypatch.setattr(regularizers, "KERAS_DIVIDES_BY_BATCH", keras_divides)
     maps = images(4)
-    assert float(TotalVariation(0.5)(maps)) == pytest.approx(4 * equation_5(0.5, maps), rel=1e-5)
+    factor = 4 if keras_divides else 1
+    assert float(TotalVariation(0.5)(maps)) == pytest.approx(factor * equation_5(0.5, maps), rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 4, 1), (3, 3, 4)])

@@ -10,6 +10,9 @@ from keras import ops
 
 from blurnet_tf.numerics import channel_linf, total_variation
 
+KERAS_DIVIDES_BY_BATCH: bool = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14)
+"""Whether this Keras divides an activity penalty by the batch size (keras-team/keras#22021)."""
+
 
 def _check_alpha(alpha: float) -> float:
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not (math.isfinite(alpha) and alpha >= 0):
@@ -47,8 +50,9 @@ class ChannelLInf(keras.Regularizer):
 class TotalVariation(keras.Regularizer):
     """Total-variation penalty on feature maps, Eq. 5: ``alpha / (N K) * sum_nk TV(F[n, :, :, k])``.
 
-    For use as `activity_regularizer`. Keras divides what an activity regularizer returns by the batch size N (see
-    `keras.Regularizer`), so a call returns N times Eq. 5, and the layer adds Eq. 5 to the loss.
+    For use as `activity_regularizer`: the layer then adds Eq. 5 to the loss. Keras from 3.14 on divides what an
+    activity regularizer returns by the batch size N by itself, as its documentation always said; earlier releases do
+    not. So a call returns N times Eq. 5 under the new ones, and Eq. 5 under the old.
 
     Args:
         alpha: Weight of the penalty, at least 0. The paper takes 1e-4 and 1e-5.
@@ -66,9 +70,10 @@ class TotalVariation(keras.Regularizer):
         self._scheduled = False
 
     def __call__(self, x: Any) -> Any:
-        """Return N times Eq. 5, a float32 scalar, for feature maps (N, H, W, K)."""
+        """Return Eq. 5 for feature maps (N, H, W, K), times N if Keras divides by N: a float32 scalar."""
         weight = self._variable if self._scheduled else self.alpha
-        return weight * ops.sum(total_variation(x)) / x.shape[-1]
+        penalty = weight * ops.sum(total_variation(x)) / x.shape[-1]
+        return penalty if KERAS_DIVIDES_BY_BATCH else penalty / ops.cast(ops.shape(x)[0], "float32")
 
     def schedule(self) -> Any:
         """Take the weight from a `keras.Variable` from now on, and return that variable.
