@@ -17,7 +17,7 @@ from experiments import cli
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Write a grey or RGB image."""
     with atomic_path(path) as temporary:
-        cv2.imwrite(str(temporary), image if image.ndim == 2 else image[..., ::-1])
+        cv2.imwrite(str(temporary), image if image.ndim == 2 else image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 def main(arguments: list[str] | None) -> None:
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None) -> None:
     lines = [",".join(f"{value:.5f}" for value in colour) for colour in process_ink_palette()]
     header = "# red,green,blue in [0, 1]: colours of four-colour printing; drawn by `make assets`"
     write_text(root / "masks" / "palette.csv", "\n".join([header, *lines]) + "\n")
-    write_png(root / "docs" / "images" / "synthetic.png", synthetic.class_sheet(synthetic.test_split(), 12, 2))
+    write_png(root / "docs" / "images" / "synthetic.png", synthetic.class_sheet(synthetic.test_split(), 10, 2))
 
 
 if __name__ == "__main__":
