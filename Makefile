@@ -1,26 +1,33 @@
-# BlurNet for TensorFlow. `make help` lists the targets and variables.
+# BlurNet for TensorFlow. `make help` lists the targets and variables. GNU make 4.3 or newer.
 
-# --- Variables: set them on the command line, `make blackbox DATA=rp2 SEED=1` ---------------------------------------
-PYTHON     ?= python3
-VENV       ?= .venv
-DATA       ?= auto
-DATA_DIR   ?= data
-PRESET     ?= quick
-MASK       ?=
-TARGET     ?= speedLimit45
-STEPS      ?=
-LAMBDA     ?= 0.002
-SEED       ?= 0
-TRAIN_SEED ?= 0
-VARIANT    ?= baseline
-RESULTS    ?= results
+# --- Variables: set them on the command line, `make blackbox DATA=rp2 SEED=1` ----------------------------------------
+PYTHON      ?= python3
+VENV        ?= .venv
+DATA        ?= auto
+DATA_DIR    ?= data
+PRESET      ?= quick
+MASK        ?=
+TARGET      ?= speedLimit45
+STEPS       ?=
+LAMBDA      ?= 0.002
+NPS         ?=
+PALETTE     ?=
+SEED        ?= 0
+TRAIN_SEED  ?= 0
+VARIANT     ?= baseline
+RESULTS     ?= results
 CHECKPOINTS ?= checkpoints
-ARGS       ?=
+ARGS        ?=
 PYTEST_ARGS ?=
 
 export BLURNET_DATA
 
+# Make splits its targets at spaces: such a path would be taken for two, by `clean` as well.
+$(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS,$(if $(word 2,$($(name))),\
+  $(error $(name) must be a path without spaces. Received: $(name)=$($(name)))))
+
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help blackbox train data assets test lint format clean distclean FORCE
 
@@ -30,44 +37,60 @@ PY := $(PYTHON)
 RUN_ENV :=
 TEST_ENV :=
 LINT_ENV :=
+export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 else
 PY := $(VENV)/bin/python
 RUN_ENV := $(VENV)/.installed
 TEST_ENV := $(VENV)/.installed-test
 LINT_ENV := $(VENV)/.installed-lint
 endif
+# Says that a folder is ours, so that no other one is ever emptied.
+OURS := $(VENV)/.made-by-make
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "error: $(PYTHON) must be Python 3.10 to 3.13; name one with PYTHON=" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	@[ ! -e $(VENV) ] || [ -e $(OURS) ] || \
+	  { echo "error: $(VENV) was not made by this Makefile and stays as it is. Name another folder with VENV=," \
+	    "or run in it: VENV= PYTHON=$(VENV)/bin/python" >&2; exit 1; }
+	@rm -rf $(VENV) && mkdir -p $(VENV) && touch $(OURS)
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"
+	$(PY) -m pip install --quiet --disable-pip-version-check -e ".[$*]"
 	@touch $@
 
-# --- Experiments -----------------------------------------------------------------------------------------------------
-SOURCES := $(wildcard src/blurnet_tf/*.py src/blurnet_tf/*/*.py experiments/*.py)
+# --- The transfer experiment: the attack writes records, the table and the pictures are made of them ------------------
+OUT := $(RESULTS)/blackbox
+ATTACKED := $(addprefix $(OUT)/,records.csv provenance.json signs.npz perturbation.npy)
+REPORTED := $(addprefix $(OUT)/,table1.json table1.csv table1.md adversarial.png perturbation.png)
+
+REPORTING := $(wildcard src/blurnet_tf/reporting/*.py src/blurnet_tf/evaluation/*.py) experiments/table1.py
+SOURCES := $(filter-out $(wildcard src/blurnet_tf/reporting/*.py) experiments/table1.py,\
+  $(wildcard src/blurnet_tf/*.py src/blurnet_tf/*/*.py experiments/*.py))
 RELEASE := $(wildcard $(foreach root,$(BLURNET_DATA) $(DATA_DIR),$(root)/rp2/*.txt $(root)/rp2/*/*))
+BASELINE := $(CHECKPOINTS)/$(if $(filter-out quick,$(PRESET)),$(PRESET)/)baseline.keras
 
 TRAIN_FLAGS := --preset $(PRESET) --train-seed $(TRAIN_SEED) --checkpoints $(CHECKPOINTS)
 BLACKBOX_FLAGS := --data $(DATA) --data-dir $(DATA_DIR) $(TRAIN_FLAGS) --target $(TARGET) --penalty $(LAMBDA) \
-  --seed $(SEED) $(if $(STEPS),--steps $(STEPS)) $(if $(MASK),--mask $(MASK)) $(ARGS)
+  --seed $(SEED) $(if $(STEPS),--steps $(STEPS)) $(if $(MASK),--mask $(MASK)) $(if $(NPS),--nps $(NPS)) \
+  $(if $(PALETTE),--palette $(PALETTE)) $(ARGS)
 
-BASELINE := $(CHECKPOINTS)/$(if $(filter-out quick,$(PRESET)),$(PRESET)/)baseline.keras
+blackbox: $(REPORTED)  ## Table 1: attack the baseline, transfer to its filtered versions
+	@echo "Table 1 is up to date: $(OUT)/table1.md"
 
-blackbox: $(RESULTS)/blackbox/table1.json  ## Table 1: attack the baseline, transfer to its filtered versions
-	@echo "Table 1 is up to date: $(RESULTS)/blackbox/table1.md"
+$(REPORTED) &: $(ATTACKED) $(REPORTING) | $(RUN_ENV)
+	@$(PY) -m experiments.table1 --results $(OUT)
 
-$(RESULTS)/blackbox/table1.json: $(RESULTS)/blackbox/.settings $(or $(MASK),masks/sticker.png) \
-  $(SOURCES) $(RELEASE) $(wildcard $(BASELINE)) | $(RUN_ENV)
-	@$(PY) -m experiments.blackbox $(BLACKBOX_FLAGS) --results $(@D)
+$(ATTACKED) &: $(OUT)/.settings $(wildcard $(MASK) $(PALETTE) masks/*) $(SOURCES) $(RELEASE) $(wildcard $(BASELINE)) \
+  | $(RUN_ENV)
+	@$(PY) -m experiments.blackbox $(BLACKBOX_FLAGS) --results $(OUT)
 
 # Changes only when a setting changes, so that a second run with nothing changed does nothing.
-$(RESULTS)/blackbox/.settings: FORCE
-	@mkdir -p $(@D)
+$(OUT)/.settings: FORCE
+	@mkdir -p $(OUT)
 	@echo '$(BLACKBOX_FLAGS) BLURNET_DATA=$(BLURNET_DATA) $(words $(RELEASE))' | cmp -s - $@ || \
 	  echo '$(BLACKBOX_FLAGS) BLURNET_DATA=$(BLURNET_DATA) $(words $(RELEASE))' > $@
 
@@ -93,11 +116,11 @@ format: $(LINT_ENV)  ## Rewrite the code in the project's style
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-clean:  ## Remove results and caches; keep checkpoints, data and the environment
-	rm -rf $(RESULTS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+clean:  ## Remove the results and caches; keep checkpoints, data and the environment
+	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-distclean: clean  ## Remove everything that is not in git, but the data
-	rm -rf $(VENV) $(CHECKPOINTS)
+distclean: clean  ## Remove the environment as well
+	rm -rf $(if $(wildcard $(OURS)),$(VENV)) src/*.egg-info
 
 help:  ## Show this text
 	@echo 'make blackbox    runs the transfer experiment; everything it needs is made first'
@@ -113,12 +136,14 @@ help:  ## Show this text
 	  'TARGET' 'class that the attack wants, name or index ($(TARGET))' \
 	  'STEPS' 'steps of the attack; default: that of the preset ($(STEPS))' \
 	  'LAMBDA' 'weight of the norm of the perturbation ($(LAMBDA))' \
+	  'NPS' 'non-printability score: original or corrected; default: none ($(NPS))' \
+	  'PALETTE' 'printable colours, with NPS; default: the palette of the data ($(PALETTE))' \
 	  'SEED' 'seed of the attack ($(SEED))' \
 	  'TRAIN_SEED' 'seed of the training ($(TRAIN_SEED))' \
 	  'VARIANT' 'model that `make train` trains ($(VARIANT))' \
 	  'RESULTS' 'folder of the results ($(RESULTS))' \
 	  'CHECKPOINTS' 'folder of the trained models ($(CHECKPOINTS))' \
-	  'ARGS' 'further arguments of the program; ARGS=--help lists them ($(ARGS))' \
-	  'PYTEST_ARGS' 'arguments of pytest, such as "-m not\ slow" ($(PYTEST_ARGS))' \
+	  'ARGS' 'further arguments of the program ($(ARGS))' \
+	  'PYTEST_ARGS' 'arguments of pytest, such as -x ($(PYTEST_ARGS))' \
 	  'VENV' 'virtual environment; empty: use PYTHON as it is ($(VENV))' \
 	  'PYTHON' 'Python 3.10 to 3.13 ($(PYTHON))'

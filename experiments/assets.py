@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,9 +15,10 @@ from experiments import cli
 
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write a grey or RGB image."""
+    """Write a grey (H, W) or RGB (H, W, 3) image."""
+    image = image if image.ndim == 3 else image[..., None]
     with atomic_path(path) as temporary:
-        cv2.imwrite(str(temporary), image if image.ndim == 2 else image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        keras.utils.save_img(temporary, image, data_format="channels_last", scale=False, optimize=True)
 
 
 def main(arguments: list[str] | None) -> None:

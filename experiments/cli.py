@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from blurnet_tf.data.download import DownloadError
+from blurnet_tf.data.sources import SOURCES
 from experiments.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,17 +36,27 @@ def add_training_arguments(result: argparse.ArgumentParser) -> None:
     result.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the trained models")
 
 
+def add_data_arguments(result: argparse.ArgumentParser) -> None:
+    """Add what says which data is used."""
+    result.add_argument("--data", default="auto", help=f"data source: {', '.join(SOURCES)}")
+    result.add_argument("--data-dir", type=Path, default=Path("data"), help="folder of data, after BLURNET_DATA")
+
+
 def data_roots(data_dir: Path) -> list[Path]:
     """Return the folders where data may be: `BLURNET_DATA`, if set, then `data_dir`."""
     return [Path(root) for root in (os.environ.get("BLURNET_DATA"), data_dir) if root]
 
 
-def natural(text: str) -> int:
+def natural(text: str, least: int = 0) -> int:
     """Parse an integer of at least 0, for argparse."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, received {text}")
-    return value
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, received {text}")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """Parse an integer of at least 1, for argparse."""
+    return natural(text, 1)
 
 
 def run(main: Callable[[list[str] | None], None]) -> None:
@@ -54,6 +66,7 @@ def run(main: Callable[[list[str] | None], None]) -> None:
         print(f"note: {message}", file=sys.stderr)
 
     warnings.showwarning = show
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
     # Before any operation runs, so that a model fresh from training and one from its file take the same kernels.
     tf.config.experimental.enable_op_determinism()
     try:

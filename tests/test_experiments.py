@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,9 @@ import numpy as np
 import pytest
 
 from blurnet_tf.evaluation.records import read_records
-from experiments import blackbox, cli
+from experiments import blackbox, cli, table1
+from experiments.checkpoints import checkpoint_path
 from experiments.presets import PRESETS
-from experiments.train import checkpoint_path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ["baseline", "input_3x3", "input_5x5", "feature_3x3", "feature_5x5"]
@@ -66,6 +67,7 @@ def test_every_result_is_written(smoke: tuple[Path, str]) -> None:
         "perturbation.png",
         "provenance.json",
         "records.csv",
+        "signs.npz",
         "table1.csv",
         "table1.json",
         "table1.md",
@@ -112,7 +114,13 @@ def test_the_provenance_says_what_was_run(smoke: tuple[Path, str]) -> None:
     assert provenance["attack"]["target_name"] == "speedLimit45"
     assert provenance["mask"]["pixels"] == 48
     assert provenance["preset"] == "smoke"
-    assert provenance["baseline"]["training"]["settings"]["epochs"] == PRESETS["smoke"].epochs
+    assert provenance["papers_protocol"] is False
+    training = provenance["baseline"]["training"]["settings"]
+    assert (training["epochs"], training["learning_rate"], training["batch_size"]) == (
+        PRESETS["smoke"].epochs,
+        1e-3,
+        128,
+    )
     assert provenance["baseline"]["weights_sha256"] == provenance["baseline"]["training"]["weights_sha256"]
     assert provenance["seconds"]["total"] >= provenance["seconds"]["attack"] > 0
     for part in (provenance["data"], provenance["mask"]):
@@ -159,27 +167,67 @@ def test_another_training_seed_trains_anew(smoke: tuple[Path, str], tmp_path: Pa
     assert second["weights_sha256"] != first["weights_sha256"]
 
 
-def test_a_training_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
-    program = f"""
-import dataclasses, pathlib
-from experiments import presets, train
-presets.PRESETS["smoke"] = dataclasses.replace(presets.PRESETS["smoke"], epochs=8)
-train.trained_model("baseline", preset="smoke", seed=0, folder=pathlib.Path({str(tmp_path)!r}))
+PROGRAM = """
+import dataclasses, pathlib, sys
+from blurnet_tf.data import scenes
+from experiments import checkpoints, cli, presets
+folder, epochs, scenes.GREY_SHARE = pathlib.Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+presets.PRESETS["smoke"] = dataclasses.replace(presets.PRESETS["smoke"], epochs=epochs)
+cli.run(lambda _: checkpoints.trained_model("baseline", preset="smoke", seed=0, folder=folder))
 """
-    command = [sys.executable, "-u", "-c", program]
+
+
+def train(folder: Path, epochs: int, *, grey: float = 0.5, kill_at: int | None = None) -> str:
+    """Train a smoke model in a process of its own, and kill that when it has begun an epoch; return what it said."""
+    command = [sys.executable, "-u", "-c", PROGRAM, str(folder), str(epochs), str(grey)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
+        said = ""
         for line in process.stdout:
-            if line.startswith("Epoch 4/"):
+            said += line
+            if line.startswith(f"Epoch {kill_at}/"):
                 process.send_signal(signal.SIGKILL)
-                break
-    assert not (tmp_path / "smoke" / "baseline.keras").exists()
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    epochs = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("Epoch ")]
-    assert epochs[0] in ("3/8", "4/8", "5/8")  # the kill comes a moment after the line
-    assert epochs[-1] == "8/8"
+                return said
+    assert process.returncode == 0, said
+    return said
+
+
+def epochs_in(said: str) -> list[str]:
+    return [line.split()[1] for line in said.splitlines() if line.startswith("Epoch ")]
+
+
+def test_a_training_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    train(tmp_path / "killed", 5, kill_at=4)
+    assert not (tmp_path / "killed" / "smoke" / "baseline.keras").exists()
+    resumed = train(tmp_path / "killed", 5)
+    assert epochs_in(resumed)[0] in ("3/5", "4/5", "5/5")  # the kill comes a moment after the line
+    assert epochs_in(resumed)[-1] == "5/5"
+    assert {path.name for path in (tmp_path / "killed" / "smoke").iterdir()} == {"baseline.keras", "baseline.json"}
+
+    train(tmp_path / "straight", 5)
+    killed, straight = (
+        json.loads((tmp_path / name / "smoke" / "baseline.json").read_text()) for name in ("killed", "straight")
+    )
+    assert killed["weights_sha256"] == straight["weights_sha256"]
+
+
+def test_a_damaged_backup_is_given_up_and_said_so(tmp_path: Path) -> None:
+    train(tmp_path, 4, kill_at=3)
+    (backup,) = (tmp_path / "smoke").glob(".baseline-*.backup")
+    for path in backup.rglob("*.h5"):
+        path.write_bytes(path.read_bytes()[:1000])
+    said = train(tmp_path, 4)
+    assert f"{backup}: damaged (" in said
+    assert epochs_in(said) == ["1/4", "2/4", "3/4", "4/4"]
     assert {path.name for path in (tmp_path / "smoke").iterdir()} == {"baseline.keras", "baseline.json"}
+
+
+def test_a_checkpoint_of_other_training_data_is_not_taken(tmp_path: Path) -> None:
+    train(tmp_path, 1)
+    assert "taken as it is" in train(tmp_path, 1)
+    said = train(tmp_path, 1, grey=0.0)
+    assert f"{tmp_path}/smoke/baseline.keras: trained anew" in said
+    assert f"{tmp_path}/smoke/baseline.keras: training on" in said
 
 
 @pytest.mark.slow
@@ -196,12 +244,30 @@ def test_the_quick_baseline_knows_its_held_out_signs(tmp_path: Path) -> None:
 
 
 @pytest.mark.realdata
+def test_a_release_with_another_picture_is_used_with_a_note(
+    rp2_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BLURNET_DATA", raising=False)
+    copy = tmp_path / "rp2"
+    shutil.copytree(rp2_folder, copy, copy_function=shutil.copyfile)
+    shutil.copyfile(copy / "victim-set" / "2.png", copy / "victim-set" / "1.png")
+    results = tmp_path / "results"
+    with pytest.warns(UserWarning, match="21 stray pixels|differ from the authors' release") as caught:
+        blackbox.main(["--data", "rp2", "--data-dir", str(tmp_path), "--results", str(results), "--steps", "2"])
+    assert f"{copy}: victim-set/1.png differ from the authors' release." in [str(one.message) for one in caught]
+    assert json.loads((results / "provenance.json").read_text())["papers_protocol"] is False
+
+
+@pytest.mark.realdata
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_table_1_on_the_release_is_within_one_image_of_the_paper(rp2_folder: Path, tmp_path: Path, seed: int) -> None:
     with pytest.warns(UserWarning, match="21 stray pixels"):
         blackbox.main(
             ["--data", "rp2", "--data-dir", str(rp2_folder.parent), "--results", str(tmp_path), "--seed", str(seed)]
         )
+    table1.main(["--results", str(tmp_path)])
+    assert "for orientation only" not in (tmp_path / "table1.md").read_text()
+    assert json.loads((tmp_path / "provenance.json").read_text())["papers_protocol"] is True
     rows = json.loads((tmp_path / "table1.json").read_text())
     one_image = 0.025 + 1e-9
     for row in rows:
@@ -216,7 +282,7 @@ def test_table_1_on_the_release_is_within_one_image_of_the_paper(rp2_folder: Pat
         (["--data", "lisa"], "`name` must be one of 'auto', 'rp2', 'synthetic'. Received: 'lisa'"),
         (["--data", "rp2"], "DATA=rp2 needs the RP2 release. Looked at: nowhere/rp2 (not there)."),
         (["--mask", "Makefile"], "Mask Makefile is not an image that OpenCV can read. Give a PNG file."),
-        (["--mask", "none.png"], "Mask none.png does not exist. Give the path of an image file."),
+        (["--mask", "none.png"], "Mask none.png is no file. Give the path of an image."),
         (["--target", "speedLimit99"], "A class must be an index from 0 to 17 or one of addedLane, keepRight,"),
     ],
 )

@@ -14,12 +14,18 @@ STAND_IN = """#!/bin/sh
 case "$1" in -c) exit 0 ;; esac
 echo "$*" >> "$LOG"
 case "$*" in
-  "-m venv --clear "*) mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
+  "-m venv "*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
   "-m experiments.blackbox "*)
     [ -z "$FAIL" ] || exit 1
-    for last; do :; done; touch "$last/table1.json" ;;
+    for last; do :; done
+    for name in records.csv provenance.json signs.npz perturbation.npy; do touch "$last/$name"; done ;;
+  "-m experiments.table1 "*)
+    for last; do :; done
+    for name in table1.json table1.csv table1.md adversarial.png perturbation.png; do touch "$last/$name"; done ;;
 esac
 """
+
+BOTH = ["experiments.blackbox", "experiments.table1"]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the Makefile is for GNU make and a POSIX shell")
 
@@ -38,8 +44,13 @@ class Project:
         (folder / "masks").mkdir()
         (folder / "src" / "blurnet_tf").mkdir(parents=True)
         (folder / "src" / "blurnet_tf" / "signs.py").touch()
-        for name in ("sticker.png", "own.png"):
+        (folder / "src" / "blurnet_tf" / "reporting").mkdir()
+        (folder / "src" / "blurnet_tf" / "reporting" / "tables.py").touch()
+        (folder / "experiments").mkdir()
+        (folder / "experiments" / "table1.py").touch()
+        for name in ("sticker.png", "palette.csv"):
             (folder / "masks" / name).touch()
+        (folder / "own.png").touch()
         self.age()
 
     def age(self) -> None:
@@ -60,7 +71,7 @@ class Project:
             text=True,
         )
         assert (result.returncode != 0) == fail, result.stderr
-        self.output = result.stdout
+        self.output, self.error = result.stdout, result.stderr
         return self.log.read_text().splitlines()
 
 
@@ -75,8 +86,8 @@ def programs(calls: list[str]) -> list[str]:
 
 def test_a_first_run_makes_the_environment_and_the_experiment(project: Project) -> None:
     calls = project.make("blackbox")
-    assert programs(calls) == ["venv", "pip", "experiments.blackbox"]
-    assert calls[0] == "-m venv --clear .venv"
+    assert programs(calls) == ["venv", "pip", *BOTH]
+    assert calls[0] == "-m venv .venv"
     assert calls[1].endswith("-e .")
 
 
@@ -96,35 +107,54 @@ def test_a_second_run_does_nothing(project: Project) -> None:
         ("PRESET=smoke", "--preset smoke"),
         ("LAMBDA=0.1", "--penalty 0.1"),
         ("TRAIN_SEED=2", "--train-seed 2"),
-        ("MASK=masks/own.png", "--mask masks/own.png"),
+        ("MASK=own.png", "--mask own.png"),
         ("DATA_DIR=elsewhere", "--data-dir elsewhere"),
-        ("ARGS=--nps original", "--nps original"),
+        ("NPS=original", "--nps original"),
+        ("PALETTE=masks/own.csv", "--palette masks/own.csv"),
+        ("ARGS=--debug", "--debug"),
     ],
 )
 def test_a_changed_setting_runs_the_experiment_again(project: Project, setting: str, flag: str) -> None:
     project.make("blackbox")
     project.age()
-    (call,) = project.make("blackbox", setting)
+    call, _ = project.make("blackbox", setting)
     assert f"{flag} " in call
     assert project.make("blackbox", setting) == []
-    assert programs(project.make("blackbox")) == ["experiments.blackbox"]
+    assert programs(project.make("blackbox")) == BOTH
 
 
-@pytest.mark.parametrize("touched", ["masks/sticker.png", "src/blurnet_tf/signs.py"])
+@pytest.mark.parametrize("touched", ["masks/sticker.png", "masks/palette.csv", "src/blurnet_tf/signs.py"])
 def test_a_changed_file_runs_the_experiment_again(project: Project, touched: str) -> None:
     project.make("blackbox")
     project.age()
     (project.folder / touched).touch()
-    assert programs(project.make("blackbox")) == ["experiments.blackbox"]
+    assert programs(project.make("blackbox")) == BOTH
+
+
+@pytest.mark.parametrize("touched", ["src/blurnet_tf/reporting/tables.py", "experiments/table1.py"])
+def test_a_new_look_of_the_table_runs_no_attack(project: Project, touched: str) -> None:
+    project.make("blackbox")
+    project.age()
+    (project.folder / touched).touch()
+    assert programs(project.make("blackbox")) == ["experiments.table1"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [("adversarial.png", ["experiments.table1"]), ("table1.md", ["experiments.table1"]), ("signs.npz", None)],
+)
+def test_a_lost_result_is_made_again(project: Project, lost: str, expected: list[str] | None) -> None:
+    project.make("blackbox")
+    (project.folder / "results" / "blackbox" / lost).unlink()
+    assert programs(project.make("blackbox")) == (expected or BOTH)
+    assert (project.folder / "results" / "blackbox" / lost).exists()
 
 
 def test_a_changed_mask_of_ones_own_runs_the_experiment_again(project: Project) -> None:
-    project.make("blackbox", "MASK=masks/own.png")
+    project.make("blackbox", "MASK=own.png")
     project.age()
-    (project.folder / "masks" / "sticker.png").touch()
-    assert project.make("blackbox", "MASK=masks/own.png") == []
-    (project.folder / "masks" / "own.png").touch()
-    assert programs(project.make("blackbox", "MASK=masks/own.png")) == ["experiments.blackbox"]
+    (project.folder / "own.png").touch()
+    assert programs(project.make("blackbox", "MASK=own.png")) == BOTH
 
 
 def test_data_that_arrives_runs_the_experiment_again(project: Project) -> None:
@@ -132,13 +162,13 @@ def test_data_that_arrives_runs_the_experiment_again(project: Project) -> None:
     project.age()
     (project.folder / "data" / "rp2" / "masks").mkdir(parents=True)
     (project.folder / "data" / "rp2" / "masks" / "octagon.png").touch()
-    assert programs(project.make("blackbox")) == ["experiments.blackbox"]
+    assert programs(project.make("blackbox")) == BOTH
     assert project.make("blackbox") == []
 
 
 def test_a_failed_run_is_run_again(project: Project) -> None:
     project.make("blackbox", fail=True)
-    assert programs(project.make("blackbox")) == ["experiments.blackbox"]
+    assert programs(project.make("blackbox")) == BOTH
 
 
 def test_an_edited_setup_cfg_makes_a_new_environment(project: Project) -> None:
@@ -158,9 +188,35 @@ def test_an_environment_whose_installation_broke_off_is_made_again(project: Proj
 
 
 def test_without_venv_the_users_python_runs_and_nothing_is_installed(project: Project) -> None:
-    assert programs(project.make("blackbox", "VENV=")) == ["experiments.blackbox"]
+    assert programs(project.make("blackbox", "VENV=")) == BOTH
     assert programs(project.make("test", "VENV=")) == ["pytest"]
     assert not (project.folder / ".venv").exists()
+
+
+def test_a_folder_that_make_did_not_make_is_never_emptied(project: Project) -> None:
+    (project.folder / "mine").mkdir()
+    (project.folder / "mine" / "thesis.txt").touch()
+    assert project.make("blackbox", "VENV=mine", fail=True) == []
+    assert project.error.splitlines()[0] == (
+        "error: mine was not made by this Makefile and stays as it is. Name another folder with VENV=, or run in it: "
+        "VENV= PYTHON=mine/bin/python"
+    )
+    project.make("distclean", "VENV=mine")
+    assert (project.folder / "mine" / "thesis.txt").exists()
+
+
+def test_distclean_removes_the_environment(project: Project) -> None:
+    project.make("blackbox")
+    project.make("distclean")
+    assert not (project.folder / ".venv").exists()
+    assert not (project.folder / "results" / "blackbox").exists()
+
+
+@pytest.mark.parametrize("target", ["blackbox", "clean"])
+@pytest.mark.parametrize("name", ["RESULTS", "CHECKPOINTS", "VENV", "MASK", "DATA_DIR", "BLURNET_DATA", "PALETTE"])
+def test_a_path_with_a_space_is_refused_before_anything_is_done(project: Project, target: str, name: str) -> None:
+    assert project.make(target, f"{name}=one two", fail=True) == []
+    assert f"{name} must be a path without spaces. Received: {name}=one two." in project.error
 
 
 def test_a_python_that_is_too_old_is_named(project: Project) -> None:
