@@ -88,7 +88,8 @@ def settle(request: pytest.FixtureRequest) -> None:
     """Every test starts with a freshly compiled model of weight 0.01."""
     if "model" in request.fixturenames:
         shared = request.getfixturevalue("model")
-        shared.get_layer("conv1").activity_regularizer.settle(0.01)
+        shared.get_layer("conv1").activity_regularizer.schedule(0.01)
+        shared.get_layer("conv1").activity_regularizer.settle()
         compile_model(shared)
 
 

@@ -14,7 +14,7 @@ import keras
 import pytest
 
 from blurnet_tf.data import download, rp2_release
-from blurnet_tf.data.download import DownloadError, FetchReport, ReleaseFile, fetch
+from blurnet_tf.data.download import DownloadError, FetchReport, ReleaseFile, damaged_files, fetch
 
 CONTENTS = {"LICENSE": b"license", "masks/a.png": b"mask" * 5000, "victims/1.png": b"one", "victims/2.png": b"two"}
 FILES = tuple(
@@ -284,3 +284,13 @@ def test_the_real_release_has_the_pinned_sums(server: Server, folder: Path, rp2_
     assert str(report) == f"{folder} holds the 46 files of the RP2 release: 46 fetched, 0 already there."
     assert files_under(folder) == {file.path: (rp2_folder / file.path).read_bytes() for file in download.FILES}
     assert rp2_release.find([folder.parent]) == folder
+
+
+def test_a_file_that_is_not_the_authors_is_named(tmp_path: Path) -> None:
+    files = tuple(
+        ReleaseFile(path=name, remote=name, sha256=hashlib.sha256(name.encode()).hexdigest())
+        for name in ("a", "b", "c")
+    )
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").write_text("something else")
+    assert damaged_files(tmp_path, files) == ("b",)  # c is not there: missing, not damaged

@@ -64,7 +64,7 @@ def test_levels_above_127_are_inside_and_stray_ones_are_counted(tmp_path: Path, 
 def test_a_missing_mask_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as error:
         load_mask(tmp_path / "none.png")
-    assert str(error.value) == f"Mask {tmp_path / 'none.png'} does not exist. Give the path of an image file."
+    assert str(error.value) == f"Mask {tmp_path / 'none.png'} is no file. Give the path of an image."
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "cut"])
@@ -102,7 +102,7 @@ def test_a_missing_palette_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as error:
         load_palette(tmp_path / "none.csv")
     assert str(error.value) == (
-        f"Palette {tmp_path / 'none.csv'} does not exist. Give a text file of red,green,blue lines."
+        f"Palette {tmp_path / 'none.csv'} is no file. Give a text file of red,green,blue lines."
     )
 
 

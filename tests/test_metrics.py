@@ -34,16 +34,16 @@ RECORDS = [record(14, 14), record(14, 12), record(14, 2), record(1, 1), record(1
 
 def test_the_rates_of_a_hand_made_example() -> None:
     assert metrics.accuracy(RECORDS) == Rate(3, 5)
-    assert metrics.attack_success(RECORDS) == Rate(3, 5)  # moved, whatever the label
-    assert metrics.transfer_success(RECORDS) == Rate(3, 5)  # not stop: 12, 2 and the clean error that stays
+    assert metrics.prediction_changed(RECORDS) == Rate(3, 5)  # moved, whatever the label
+    assert metrics.misclassified(RECORDS) == Rate(3, 5)  # not stop: 12, 2 and the clean error that stays
     assert metrics.target_reached(RECORDS) == Rate(1, 5)
 
 
 def test_the_two_successes_differ_where_the_clean_image_is_wrong() -> None:
-    assert metrics.attack_success([record(1, 1)]) == Rate(0, 1)
-    assert metrics.transfer_success([record(1, 1)]) == Rate(1, 1)
-    assert metrics.attack_success([record(1, 14)]) == Rate(1, 1)
-    assert metrics.transfer_success([record(1, 14)]) == Rate(0, 1)
+    assert metrics.prediction_changed([record(1, 1)]) == Rate(0, 1)
+    assert metrics.misclassified([record(1, 1)]) == Rate(1, 1)
+    assert metrics.prediction_changed([record(1, 14)]) == Rate(1, 1)
+    assert metrics.misclassified([record(1, 14)]) == Rate(0, 1)
 
 
 def test_the_mean_dissimilarity_is_eq_1() -> None:

@@ -1,10 +1,12 @@
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import blurnet_tf
 from blurnet_tf.evaluation import provenance
 
 
@@ -38,9 +40,12 @@ def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.Monk
     assert provenance.git_commit(tmp_path) is None
 
 
-def test_the_environment_names_every_package() -> None:
+def test_the_environment_names_every_loaded_package() -> None:
     environment = provenance.environment()
-    assert set(environment["packages"]) == set(provenance.PACKAGES)
+    assert environment["packages"] == {
+        name: sys.modules[name].__version__ for name in provenance.MODULES if name in sys.modules
+    }
+    assert environment["packages"]["blurnet_tf"] == blurnet_tf.__version__
     assert environment["packages"]["tensorflow"].startswith("2.21.")
     assert environment["cpus"] >= 1
 

@@ -111,22 +111,30 @@ def test_an_alpha_that_is_no_finite_number_of_at_least_0_is_an_error(
         regularizer(alpha)
 
 
+@pytest.mark.parametrize("alpha", [np.float64(0.25), np.float32(0.25), np.int64(2)])
+def test_a_numpy_number_is_kept_as_a_plain_one(alpha: Any) -> None:
+    config = TotalVariation(alpha).get_config()
+    assert config == {"alpha": alpha}
+    assert json.loads(json.dumps(config)) == config
+
+
 def test_a_schedule_takes_the_weight_from_one_variable_and_settling_gives_it_back() -> None:
     regularizer, maps = TotalVariation(0.5), images(1)
     unit = equation_5(1.0, maps)
-    variable = regularizer.schedule()
+    variable = regularizer.schedule(0.5)
     assert float(regularizer(maps)) == pytest.approx(0.5 * unit, rel=1e-5)
     variable.assign(0.125)
     assert float(regularizer(maps)) == pytest.approx(0.125 * unit, rel=1e-5)
     assert regularizer.get_config() == {"alpha": 0.5}
-    regularizer.settle(0.1)
-    assert regularizer.get_config() == {"alpha": 0.1}
+    regularizer.settle()
+    assert float(variable) == 0.5  # for a step that was compiled meanwhile
     variable.assign(7.0)
-    assert float(regularizer(maps)) == pytest.approx(0.1 * unit, rel=1e-5)
-    assert regularizer.schedule() is variable
+    assert float(regularizer(maps)) == pytest.approx(0.5 * unit, rel=1e-5)
+    assert regularizer.schedule(0.1) is variable
+    assert regularizer.get_config() == {"alpha": 0.1}
 
 
-def test_settling_on_a_bad_weight_is_an_error() -> None:
+def test_scheduling_a_bad_weight_is_an_error() -> None:
     sentence = "`alpha` must be a finite number of at least 0. Received: alpha=-2"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        TotalVariation().settle(-2)
+        TotalVariation().schedule(-2)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from blurnet_tf import numerics
 from blurnet_tf.attacks import RP2, AttackResult, load_mask
 from blurnet_tf.data import rp2_release
+from blurnet_tf.defenses.layers import FixedBlur
 from blurnet_tf.defenses.lisa_cnn import TRANSFER_VARIANTS, lisa_cnn
 from blurnet_tf.signs import STOP
 
@@ -548,6 +549,18 @@ def test_new_weights_of_a_model_take_effect_without_a_new_trace() -> None:
     assert not np.array_equal(before.perturbation, after.perturbation)
 
 
+def test_a_layer_that_was_changed_after_a_trace_is_traced_anew() -> None:
+    image = keras.Input((SIZE, SIZE, 3))
+    blurred = FixedBlur(3, name="blur")(image)
+    model = keras.Model(image, linear(blurred))
+    attack = RP2(steps=3)
+    attack(model, IMAGES, free_targets(model)[:1], MASK)
+    model.get_layer("blur").size = 5
+    targets = free_targets(model)[:1]
+    changed = attack(model, IMAGES, targets, MASK)
+    np.testing.assert_array_equal(changed.perturbation, attack(lambda x: model(x), IMAGES, targets, MASK).perturbation)
+
+
 def test_a_function_that_refers_to_another_model_by_now_is_traced_anew() -> None:
     weights = WEIGHTS
 
@@ -624,6 +637,10 @@ BAD_SETTINGS = [
     ({"loss": "hinge"}, "`loss` must be one of 'cross_entropy', 'mse'. Received: loss='hinge'"),
     ({"nps": "both"}, "`nps` must be one of None, 'original', 'corrected'. Received: nps='both'"),
     ({"inverse_mask": 127}, "`inverse_mask` must be None or lie in [0, 1]. Received: inverse_mask=127"),
+    ({"seed": 1.5}, "`seed` must be an integer of 32 bits. Received: seed=1.5"),
+    ({"seed": 2**31}, "`seed` must be an integer of 32 bits. Received: seed=2147483648"),
+    ({"penalty": None}, "`penalty` must be a finite number of at least 0. Received: penalty=None"),
+    ({"learning_rate": "fast"}, "`learning_rate` must be a positive number. Received: learning_rate='fast'"),
     ({"initial": "normal"}, "`initial` must be 'uniform' or three numbers in [-1, 1]. Received: initial='normal'"),
     ({"initial": (0.5, 0.5)}, "`initial` must be 'uniform' or three numbers in [-1, 1]. Received: initial=(0.5, 0.5)"),
     ({"initial": 0.5}, "`initial` must be 'uniform' or three numbers in [-1, 1]. Received: initial=0.5"),

@@ -10,7 +10,7 @@ import pytest
 
 from blurnet_tf.data import synthetic
 from blurnet_tf.data.split import Split
-from blurnet_tf.data.synthetic import class_sheet, contact_sheet, train_split, victim_split
+from blurnet_tf.data.synthetic import class_sheet, train_split, victim_split
 from blurnet_tf.signs import CLASS_NAMES, STOP, UNUSED
 
 held_out_split = synthetic.test_split
@@ -126,16 +126,6 @@ def test_distance_costs_sharpness(victims: Split) -> None:
     assert by_distance[:3].min() > by_distance[-3:].max()
 
 
-def test_contact_sheet_keeps_the_order_and_the_pixels(victims: Split) -> None:
-    sheet = contact_sheet(victims, columns=7, scale=2)
-    assert sheet.shape == (6 * 64, 7 * 64, 3)
-    assert sheet.dtype == np.uint8
-    tile = sheet[64:128, 128:192]
-    np.testing.assert_array_equal(tile[::2, ::2], np.rint(victims.images[9] * 255))
-    np.testing.assert_array_equal(tile[::2, ::2], tile[1::2, 1::2])
-    assert (sheet[5 * 64 :, 5 * 64 :] == 255).all()
-
-
 def test_class_sheet_has_a_row_for_each_class(small: Split) -> None:
     sheet = class_sheet(small, samples=3, scale=2)
     assert sheet.shape == (17 * 70, 230 + 4 * 70, 3)
@@ -160,13 +150,6 @@ def test_bad_seed(render: Callable[..., Split]) -> None:
     assert str(caught.value) == "`seed` must be an integer of at least 0. Received: seed=-1"
 
 
-@pytest.mark.parametrize("name", ["columns", "scale"])
-def test_bad_contact_sheet(victims: Split, name: str) -> None:
-    with pytest.raises(ValueError, match="must be an integer") as caught:
-        contact_sheet(victims, **{name: 0})
-    assert str(caught.value) == f"`{name}` must be an integer of at least 1. Received: {name}=0"
-
-
 @pytest.mark.parametrize("name", ["samples", "scale"])
 def test_bad_class_sheet(victims: Split, name: str) -> None:
     with pytest.raises(ValueError, match="must be an integer") as caught:
@@ -174,8 +157,7 @@ def test_bad_class_sheet(victims: Split, name: str) -> None:
     assert str(caught.value) == f"`{name}` must be an integer of at least 1. Received: {name}=0"
 
 
-@pytest.mark.parametrize("sheet", [contact_sheet, class_sheet])
-def test_sheet_of_nothing(sheet: Callable[[Split], object]) -> None:
+def test_sheet_of_nothing() -> None:
     with pytest.raises(ValueError, match="`split` must hold") as caught:
-        sheet(EMPTY)
+        class_sheet(EMPTY)
     assert str(caught.value) == "`split` must hold at least one image. Received: 0 images"

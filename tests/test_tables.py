@@ -77,7 +77,7 @@ def test_records_of_two_attacks_are_an_error() -> None:
 
 def test_the_three_files_say_the_same(tmp_path: Path) -> None:
     rows = transfer_table(attack_records())
-    markdown = transfer_markdown(rows, "A caption")
+    markdown = transfer_markdown(rows, "A caption", comparable=True)
     write_table(tmp_path, "table1", rows, markdown)
     assert json.loads((tmp_path / "table1.json").read_text()) == rows
     with (tmp_path / "table1.csv").open(newline="") as file:
@@ -88,10 +88,17 @@ def test_the_three_files_say_the_same(tmp_path: Path) -> None:
 
 
 def test_the_markdown_is_a_table_of_equal_columns() -> None:
-    markdown = transfer_markdown(transfer_table(attack_records()), "A caption")
+    markdown = transfer_markdown(transfer_table(attack_records()), "A caption", comparable=True)
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
     assert markdown.startswith("A caption\n\n")
     assert len(lines) == 7
     assert len({len(line) for line in lines}) == 1
     assert {line.count("|") for line in lines} == {9}
     assert "| Baseline                      | 90.0 [59.6, 98.2] | 100.0 |" in markdown
+
+
+def test_a_run_that_is_not_the_papers_says_so() -> None:
+    rows = transfer_table(attack_records())
+    sentence = "This run is not the paper's, which attacked RP2's released model"
+    assert sentence not in transfer_markdown(rows, "A caption", comparable=True)
+    assert sentence in transfer_markdown(rows, "A caption", comparable=False)

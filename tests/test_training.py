@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from blurnet_tf.defenses.layers import LearnableBlur
 from blurnet_tf.defenses.regularizers import TotalVariation
-from blurnet_tf.defenses.training import train
+from blurnet_tf.defenses.training import _Batches, train
 
 COUNT = 48
 
@@ -92,11 +94,10 @@ def test_the_penalties_count_in_the_loss(task: tuple[NDArray[np.float32], NDArra
     assert history["loss"][0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_same_global_seed_gives_the_same_weights(task: tuple[NDArray[np.float32], NDArray[np.int32]]) -> None:
+def test_the_same_seed_gives_the_same_weights(task: tuple[NDArray[np.float32], NDArray[np.int32]]) -> None:
     def weights(seed: int) -> list[NDArray[np.float32]]:
-        keras.utils.set_random_seed(seed)
         model = classifier(alpha=0.1)
-        train(model, *task, epochs=2, batch_size=16, verbose=0)
+        train(model, *task, epochs=2, batch_size=16, seed=seed, verbose=0)
         return model.get_weights()
 
     first, again, other = weights(1), weights(1), weights(2)
@@ -116,3 +117,67 @@ def test_callbacks_are_called(task: tuple[NDArray[np.float32], NDArray[np.int32]
 def test_less_than_one_epoch_is_an_error(task: tuple[NDArray[np.float32], NDArray[np.int32]], epochs: int) -> None:
     with pytest.raises(ValueError, match=rf"^`epochs` must be at least 1\. Received: epochs={epochs}$"):
         train(classifier(), *task, epochs=epochs)
+
+
+def test_every_epoch_has_an_order_of_its_own_that_depends_on_seed_and_epoch_alone(
+    task: tuple[NDArray[np.float32], NDArray[np.int32]],
+) -> None:
+    images, labels = task
+    images = images * 0.9
+    images[:, 0, 0, 0] = np.arange(len(images)) / len(images)  # a name for each image, in its first pixel
+
+    def orders(epochs: int, seed: int, initial_epoch: int = 0) -> list[list[int]]:
+        batches = _Batches(images, labels, 16, seed)
+        seen = []
+        for epoch in range(initial_epoch, epochs):
+            batches.shuffle(epoch)
+            parts = [batches[index][0][:, 0, 0, 0] for index in range(len(batches))]
+            seen.append(np.rint(np.concatenate(parts) * len(images)).astype(int).tolist())
+        return seen
+
+    first, second, third = orders(3, seed=0)
+    assert sorted(first) == sorted(second) == list(range(len(images)))
+    assert first != second
+    assert second != third
+    assert orders(3, seed=0) == [first, second, third]
+    assert orders(3, seed=0, initial_epoch=2) == [third]
+    assert orders(1, seed=1) != [first]
+
+
+def test_fit_sees_the_batches_of_each_epoch_in_their_order(
+    task: tuple[NDArray[np.float32], NDArray[np.int32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, ...]] = []
+    get = _Batches.__getitem__
+
+    def note(self: _Batches, index: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        asked.append((index, *self._order[:3]))
+        return get(self, index)
+
+    monkeypatch.setattr(_Batches, "__getitem__", note)
+    train(classifier(), *task, epochs=3, batch_size=COUNT // 2, seed=5, verbose=0)
+    expected = [
+        (index, *np.random.default_rng([5, epoch]).permutation(COUNT)[:3]) for epoch in range(3) for index in range(2)
+    ]
+    assert asked[-6:] == expected  # before these Keras looks at a batch or two to learn their shape
+
+
+def test_a_training_that_goes_on_from_a_backup_ends_where_an_uninterrupted_one_does(
+    task: tuple[NDArray[np.float32], NDArray[np.int32]], tmp_path: Path
+) -> None:
+    def stop(epoch: int, logs: object) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    straight = classifier()
+    train(straight, *task, epochs=4, batch_size=16, verbose=0)
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    broken = keras.callbacks.LambdaCallback(on_epoch_begin=stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(classifier(), *task, epochs=4, batch_size=16, callbacks=(backup, broken), verbose=0)
+    resumed = classifier()
+    again = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    history = train(resumed, *task, epochs=4, batch_size=16, callbacks=(again,), verbose=0)
+    assert history.epoch == [2, 3]
+    for ours, theirs in zip(straight.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -19,7 +19,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Example:
         >>> with atomic_path("results/table.csv") as temporary:
-        ...     temporary.write_text("row,accuracy\n")
+        ...     _ = temporary.write_text("row,accuracy\n")
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

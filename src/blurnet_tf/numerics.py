@@ -13,12 +13,13 @@ TINY: float = 1e-12
 """Added under every square root: the root then has the gradient 0 at 0, where the plain one has NaN."""
 
 
-def lp_norm(x: Any, p: int = 2) -> Any:
+def lp_norm(x: Any, p: int = 2, *, tiny: float = TINY) -> Any:
     r"""Norm of each item of a batch, ``||x||_p`` of Eq. 1 and 2: a sum over pixels and channels, not a mean.
 
     Args:
         x: float32 or float64 (n, ...). In float16 `TINY` is 0.
         p: 1, the sum of magnitudes, or 2, the root of the sum of squares.
+        tiny: Added under the root. 0 makes the norm exact, and its gradient at 0 NaN.
 
     Returns:
         (n,), in the dtype of `x`. Differentiable everywhere, also at 0.
@@ -35,7 +36,7 @@ def lp_norm(x: Any, p: int = 2) -> Any:
     if p == 1:
         return ops.sum(ops.absolute(x), axis=axes)
     if p == 2:
-        return ops.sqrt(ops.sum(ops.square(x), axis=axes) + TINY)
+        return ops.sqrt(ops.sum(ops.square(x), axis=axes) + tiny)
     raise ValueError(f"`p` must be 1 or 2. Received: p={p!r}")
 
 
@@ -56,7 +57,8 @@ def dissimilarity(clean: Any, adversarial: Any, p: int = 2) -> Any:
         0.5
     """
     clean, adversarial = ops.convert_to_tensor(clean), ops.convert_to_tensor(adversarial)
-    return lp_norm(clean - adversarial, p) / lp_norm(adversarial, p)
+    # Exactly 0 for equal images. `TINY` below keeps a black image from dividing by 0.
+    return lp_norm(clean - adversarial, p, tiny=0.0) / lp_norm(adversarial, p)
 
 
 def total_variation(maps: Any) -> Any:

@@ -21,6 +21,12 @@ def check_steps(steps: int) -> None:
         raise ValueError(f"`steps` must be a positive integer. Received: steps={steps!r}")
 
 
+def check_seed(seed: int) -> None:
+    """Raise ValueError unless the seed is a whole number that TensorFlow takes as one."""
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not -(2**31) <= seed < 2**31:
+        raise ValueError(f"`seed` must be an integer of 32 bits. Received: seed={seed!r}")
+
+
 def check_images(images: ArrayLike) -> NDArray[np.float32]:
     """Return images as float32 (n, H, W, 3); raise ValueError unless they lie in [0, 1] and there is at least one."""
     array = np.asarray(images, np.float32)

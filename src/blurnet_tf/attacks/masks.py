@@ -36,7 +36,7 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"Mask {path} does not exist. Give the path of an image file.")
+        raise FileNotFoundError(f"Mask {path} is no file. Give the path of an image.")
     levels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
     if levels is None:
         raise ValueError(f"Mask {path} is not an image that OpenCV can read. Give a PNG file.")
@@ -68,7 +68,7 @@ def load_palette(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"Palette {path} does not exist. Give a text file of red,green,blue lines.")
+        raise FileNotFoundError(f"Palette {path} is no file. Give a text file of red,green,blue lines.")
     try:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip() and line[0] != "#"]
         palette = np.array([[float(value) for value in line.split(",")] for line in lines], np.float32)

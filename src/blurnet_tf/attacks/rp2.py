@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -57,7 +58,7 @@ class RP2:
         >>> result = RP2(steps=300, penalty=0.002)(model, images, [12], mask)
         >>> result.perturbation.shape
         (1, 32, 32, 3)
-        >>> float(result.history["success"][-1, 0])
+        >>> round(float(result.history["success"][-1, 0]), 3)
         0.9
     """
 
@@ -85,9 +86,10 @@ class RP2:
         _check_choice(self, "norm", ("l2", "l1", None))
         _check_choice(self, "loss", ("cross_entropy", "mse"))
         _check_choice(self, "nps", (None, "original", "corrected"))
+        inputs.check_seed(self.seed)
         for name in ("penalty", "nps_weight", "tv_weight"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
+            if not (isinstance(value, numbers.Real) and math.isfinite(value) and float(value) >= 0):
                 raise ValueError(f"`{name}` must be a finite number of at least 0. Received: {name}={value!r}")
         for name in ("beta_1", "beta_2"):
             if not 0 <= getattr(self, name) < 1:
@@ -121,8 +123,8 @@ class RP2:
         """Find the perturbations.
 
         Args:
-            model: Maps images to logits (n, classes), differentiably, in TensorFlow: a Keras model, a signature of a
-                SavedModel, a function. It sees float32 (targets * n, H, W, 3).
+            model: Maps images to logits (n, classes), differentiably, in TensorFlow: a Keras model, an endpoint of a
+                SavedModel (``loaded.serve``; keep `loaded` alive), a function. It sees float32 (targets * n, H, W, 3).
             images: float32 (n, H, W, 3) in [0, 1].
             targets: The wanted class or classes, all attacked in one batch; `None` if the attack is not targeted.
             mask: float32 (H, W, 1) in [0, 1], 1 where d may act; or (masks, H, W, 1), whose union counts.
@@ -280,7 +282,7 @@ def _tuple(clip: Sequence[float] | None) -> tuple[float, float] | None:
 def _check_positive(attack: RP2, *names: str) -> None:
     for name in names:
         value = getattr(attack, name)
-        if not (math.isfinite(value) and value > 0):
+        if not (isinstance(value, numbers.Real) and math.isfinite(value) and float(value) > 0):
             raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
 
 

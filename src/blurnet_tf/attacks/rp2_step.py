@@ -72,14 +72,22 @@ Advance = Callable[["State", "Problem", Any], tuple["State", Any]]
 def compile_steps(model: Model, settings: RP2) -> Advance:
     """Return the steps of an attack on `model`, traced at their first call.
 
-    For a Keras model they are kept, so that a sweep over lambda and seeds traces once. For any other callable they are
-    made anew: it may refer to other things by the next call, which an earlier trace would not see.
+    For a Keras model that can describe itself they are kept, so that a sweep over lambda and seeds traces once. For any
+    other callable they are made anew: it may refer to other things by the next call, which an earlier trace would not
+    see.
     """
-    return _compiled_for_keras(model, settings) if isinstance(model, keras.Model) else _compile(model, settings)
+    if not isinstance(model, keras.Model):
+        return _compile(model, settings)
+    try:
+        description = model.to_json()
+    except (NotImplementedError, TypeError, ValueError):  # a model of the user's own without `get_config`
+        return _compile(model, settings)
+    return _compiled_for_keras(model, settings, description)
 
 
-@functools.lru_cache(maxsize=8)  # few, because each keeps its model alive
-def _compiled_for_keras(model: Model, settings: RP2) -> Advance:
+@functools.lru_cache(maxsize=4)  # few, because each keeps its model alive
+def _compiled_for_keras(model: Model, settings: RP2, description: str) -> Advance:
+    """Keep compiled steps. `description` is in the key, because a layer's attributes can be changed after a trace."""
     return _compile(model, settings)
 
 

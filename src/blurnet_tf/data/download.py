@@ -202,6 +202,11 @@ def fetch(
     )
 
 
+def damaged_files(folder: str | os.PathLike[str], files: Sequence[ReleaseFile] = FILES) -> tuple[str, ...]:
+    """Return the paths of the files of a release that are there but do not have their pinned sum."""
+    return tuple(file.path for file in files if _sum(Path(folder) / file.path) not in (None, file.sha256))
+
+
 def _sum(path: Path) -> str | None:
     return sha256(path) if path.is_file() else None
 

@@ -114,36 +114,6 @@ def victim_split(seed: int = 0) -> Split:
     return Split(images=np.stack(images), labels=np.full(len(ids), STOP, np.int32), ids=tuple(ids))
 
 
-def contact_sheet(split: Split, columns: int = 8, scale: int = 4) -> NDArray[np.uint8]:
-    """Lay the images of a split out in rows, in their order, enlarged without smoothing.
-
-    Args:
-        split: At least one image.
-        columns: Images in a row, at least 1.
-        scale: Pixels a side for each pixel of an image, at least 1.
-
-    Returns:
-        uint8 (rows * height * scale, columns * width * scale, 3), RGB; white where the last row ends early.
-
-    Raises:
-        ValueError: An argument is below 1, or the split is empty.
-
-    Example:
-        >>> contact_sheet(victim_split(), columns=5, scale=2).shape
-        (512, 320, 3)
-    """
-    _check_integer("columns", columns, 1)
-    _check_integer("scale", scale, 1)
-    if not len(split):
-        raise ValueError("`split` must hold at least one image. Received: 0 images")
-    count, height, width, _ = split.images.shape
-    rows = -(-count // columns)
-    tiles = np.ones((rows * columns, height, width, 3), np.float32)
-    tiles[:count] = split.images
-    sheet = tiles.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
-    return np.rint(sheet * 255).astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
-
-
 def class_sheet(split: Split, samples: int = 10, scale: int = 2) -> NDArray[np.uint8]:
     """Show the classes of a split: a row for each class with its name, the sign as drawn, and its first images.
 

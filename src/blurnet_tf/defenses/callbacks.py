@@ -25,7 +25,8 @@ class TVLossCallback(keras.callbacks.Callback):
 
     Args:
         images: float32 (n, H, W, 3) in [0, 1]. The images whose feature maps are measured; a few hundred will do.
-        alpha: The weight to reach; `None` takes the regularizer's own. Kept in the regularizer when training ends.
+        alpha: The weight to reach; `None` takes the regularizer's own. The regularizer has it from the start of the
+            training, so a model that is saved on the way has it too.
         ramp_epochs: Epochs until the weight is reached, at least 0.
         layer: Name of the layer that has the regularizer.
         batch_size: How many images are measured at once.
@@ -34,7 +35,10 @@ class TVLossCallback(keras.callbacks.Callback):
         ValueError: There is no such layer, or its `activity_regularizer` is no `TotalVariation`.
 
     Example:
-        >>> model.fit(images, labels, epochs=50, callbacks=[TVLossCallback(images[:256], alpha=1e-4, ramp_epochs=10)])
+        >>> callback = TVLossCallback(images[:256], alpha=1e-3, ramp_epochs=1)
+        >>> history = model.fit(images, labels, epochs=2, callbacks=[callback], verbose=0).history
+        >>> history["tv_weight"]
+        [0.0, 0.001]
     """
 
     def __init__(
@@ -50,6 +54,10 @@ class TVLossCallback(keras.callbacks.Callback):
         if ramp_epochs < 0:
             raise ValueError(f"`ramp_epochs` must be at least 0. Received: ramp_epochs={ramp_epochs}")
         self.images = np.asarray(images, np.float32)
+        if self.images.ndim != 4 or not len(self.images):
+            raise ValueError(
+                f"`images` must have the shape (n, H, W, 3) with n > 0. Received: shape={self.images.shape}"
+            )
         self.alpha = None if alpha is None else TotalVariation(alpha).alpha
         self.ramp_epochs = ramp_epochs
         self.layer = layer
@@ -63,7 +71,8 @@ class TVLossCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Hand the weight over to a variable, and have the steps traced anew: an earlier trace may hold a float."""
-        self._variable = self._regularizer().schedule()
+        regularizer = self._regularizer()
+        self._variable = regularizer.schedule(regularizer.alpha if self.alpha is None else self.alpha)
         self.model.make_train_function(force=True)
         self.model.make_test_function(force=True)
         self._maps = keras.Model(self.model.input, self.model.get_layer(self.layer).output)
@@ -83,17 +92,14 @@ class TVLossCallback(keras.callbacks.Callback):
             logs["total_variation"] = self.measure()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Leave the weight that was set in the regularizer, as a Python float."""
-        regularizer = self._regularizer()
-        regularizer.settle(regularizer.alpha if self.alpha is None else self.alpha)
+        """Take the weight from the regularizer's Python float again."""
+        self._regularizer().settle()
 
     def measure(self) -> float:
         """Return the mean total variation (Eq. 4) of the layer's maps over the images and channels."""
         batches = range(0, len(self.images), self.batch_size)
-        sums = [
-            np.asarray(total_variation(self._maps(self.images[start : start + self.batch_size], training=False))).sum(0)
-            for start in batches
-        ]
+        maps = (self._maps(self.images[start : start + self.batch_size], training=False) for start in batches)
+        sums = [keras.ops.convert_to_numpy(total_variation(one)).sum(0) for one in maps]
         return float(np.sum(sums, axis=0, dtype=np.float64).mean() / len(self.images))
 
     def _regularizer(self) -> TotalVariation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 import keras
@@ -15,9 +16,9 @@ KERAS_DIVIDES_BY_BATCH: bool = tuple(map(int, keras.__version__.split(".")[:2]))
 
 
 def _check_alpha(alpha: float) -> float:
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not (math.isfinite(alpha) and alpha >= 0):
+    if isinstance(alpha, bool) or not isinstance(alpha, numbers.Real) or not (math.isfinite(alpha) and alpha >= 0):
         raise ValueError(f"`alpha` must be a finite number of at least 0. Received: alpha={alpha!r}")
-    return alpha
+    return alpha if isinstance(alpha, (int, float)) else float(alpha)
 
 
 @keras.saving.register_keras_serializable(package="blurnet_tf")
@@ -75,26 +76,27 @@ class TotalVariation(keras.Regularizer):
         penalty = weight * ops.sum(total_variation(x)) / x.shape[-1]
         return penalty if KERAS_DIVIDES_BY_BATCH else penalty / ops.cast(ops.shape(x)[0], "float32")
 
-    def schedule(self) -> Any:
-        """Take the weight from a `keras.Variable` from now on, and return that variable.
+    def schedule(self, alpha: float) -> Any:
+        """Set `alpha`, take the weight from a `keras.Variable` from now on, and return that variable.
 
         A compiled training step reads a variable anew at each step, where it would freeze a Python float. It is always
         the same variable, because a step compiled in an earlier `fit` still reads it.
         """
+        self.alpha = _check_alpha(alpha)
         if self._variable is None:
-            self._variable = keras.Variable(self.alpha, dtype="float32", trainable=False, name="tv_weight")
+            self._variable = keras.Variable(alpha, dtype="float32", trainable=False, name="tv_weight")
         self._scheduled = True
         return self._variable
 
-    def settle(self, alpha: float) -> None:
+    def settle(self) -> None:
         """Take the weight from the Python float `alpha` again.
 
-        Outside `fit` the float counts, so that an exported graph refers to no variable that the model does not own.
+        Outside `fit` the float counts, so that a saved graph refers to no variable that the model does not own. After a
+        `fit` that was interrupted, call it before `tf.saved_model.save`.
         """
-        self.alpha = _check_alpha(alpha)
         self._scheduled = False
         if self._variable is not None:
-            self._variable.assign(alpha)
+            self._variable.assign(self.alpha)
 
     def get_config(self) -> dict[str, Any]:
         """Return `alpha` as it was given, or as a `TVLossCallback` left it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,12 +20,14 @@ def train(
     batch_size: int = 128,
     validation: tuple[NDArray[np.float32], NDArray[np.int32]] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    seed: int = 0,
     verbose: int | str = "auto",
 ) -> keras.callbacks.History:
     """Train `model` in place on cross-entropy, plus whatever penalties its layers have (Eq. 3 or Eq. 5).
 
     The optimiser is Adam with beta1 0.9, beta2 0.999 and epsilon 1e-8, as in section 2.2.3 of the paper, which runs
-    2000 epochs. The order of the batches comes from Keras's global seed: call `keras.utils.set_random_seed` first.
+    2000 epochs. Each epoch has an order of its own, drawn from `seed` and the number of the epoch: a training that
+    `keras.callbacks.BackupAndRestore` takes up again sees the same batches as one that was never interrupted.
 
     Args:
         model: Gives logits (n, classes); see `lisa_cnn.lisa_cnn`. Compiled anew.
@@ -35,6 +38,7 @@ def train(
         batch_size: Images in a step.
         validation: Images and labels that are measured after each epoch.
         callbacks: Keras callbacks, for example `TVLossCallback` or `keras.callbacks.BackupAndRestore`.
+        seed: Seed of the order of the images.
         verbose: As for `keras.Model.fit`.
 
     Returns:
@@ -50,12 +54,34 @@ def train(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
+    batches = _Batches(images, labels, batch_size, seed)
     return model.fit(
-        images,
-        labels,
-        batch_size=batch_size,
+        batches,
         epochs=epochs,
+        shuffle=False,  # the batches are drawn at random already
         validation_data=validation,
-        callbacks=list(callbacks),
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle), *callbacks],
         verbose=verbose,
     )
+
+
+class _Batches(keras.utils.PyDataset):
+    """Batches in an order that depends on the seed and the epoch alone.
+
+    Keras shuffles arrays from its global seed, which gives every epoch the same order once that seed is set.
+    """
+
+    def __init__(self, images: NDArray[np.float32], labels: NDArray[np.int32], batch_size: int, seed: int) -> None:
+        super().__init__()
+        self._images, self._labels, self._batch_size, self._seed = images, labels, batch_size, seed
+        self.shuffle(0)
+
+    def shuffle(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._images))
+
+    def __len__(self) -> int:
+        return -(-len(self._images) // self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        return self._images[chosen], self._labels[chosen]

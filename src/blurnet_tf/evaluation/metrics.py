@@ -48,13 +48,13 @@ def accuracy(records: Iterable[Record]) -> Rate:
     return _share(records, lambda record: record.clean_prediction == record.label)
 
 
-def attack_success(records: Iterable[Record]) -> Rate:
-    """Share of images whose prediction the attack changes, to whatever class (section 2.1 of the paper)."""
+def prediction_changed(records: Iterable[Record]) -> Rate:
+    """Share of images whose prediction the attack changes, to whatever class: success in section 2.1 of the paper."""
     return _share(records, lambda record: record.adversarial_prediction != record.clean_prediction)
 
 
-def transfer_success(records: Iterable[Record]) -> Rate:
-    """Share of attacked images that do not get their label: "success" in Table 1, where clean errors count as well."""
+def misclassified(records: Iterable[Record]) -> Rate:
+    """Share of attacked images that do not get their label: success in Table 1, where clean errors count as well."""
     return _share(records, lambda record: record.adversarial_prediction != record.label)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blurnet_tf.files import write_text
 
-PACKAGES: tuple[str, ...] = ("blurnet-tf", "tensorflow", "keras", "numpy", "opencv-python", "cleverhans", "matplotlib")
+MODULES: tuple[str, ...] = ("blurnet_tf", "tensorflow", "keras", "numpy", "cv2", "matplotlib")
 
 
 def weights_sha256(weights: Mapping[str, Sequence[NDArray[np.float32]]]) -> str:
@@ -49,10 +49,11 @@ def git_commit(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 
 def environment(folder: str | os.PathLike[str] = ".") -> dict[str, Any]:
-    """Return versions of Python and the packages, the machine, and the git commit of `folder`."""
+    """Return versions of Python and of the loaded packages, the machine, and the git commit of `folder`."""
     return {
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        # Of what runs, whichever distribution it came from: OpenCV and TensorFlow have several.
+        "packages": {name: sys.modules[name].__version__ for name in MODULES if name in sys.modules},
         "machine": f"{platform.system()} {platform.machine()}",
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "git": git_commit(folder),

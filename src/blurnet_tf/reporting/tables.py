@@ -50,8 +50,8 @@ def transfer_table(records: Sequence[Record]) -> list[dict[str, Any]]:
         if not mine:
             raise ValueError(f"Table 1 needs records of the victim '{name}'. Received: none")
         row: dict[str, Any] = {"row": name, "title": VARIANTS[name].title}
-        rates = {"accuracy": metrics.accuracy(mine), "attack_success": metrics.transfer_success(mine)}
-        rates["prediction_changed"] = metrics.attack_success(mine)
+        rates = {"accuracy": metrics.accuracy(mine), "attack_success": metrics.misclassified(mine)}
+        rates["prediction_changed"] = metrics.prediction_changed(mine)
         rates["target_reached"] = metrics.target_reached(mine)
         for key, rate in rates.items():
             row |= _with_interval(key, rate)
@@ -61,8 +61,14 @@ def transfer_table(records: Sequence[Record]) -> list[dict[str, Any]]:
     return rows
 
 
-def transfer_markdown(rows: Sequence[dict[str, Any]], caption: str) -> str:
-    """Return Table 1 as Markdown that also reads well as plain text, in per cent, under `caption`."""
+def transfer_markdown(rows: Sequence[dict[str, Any]], caption: str, *, comparable: bool) -> str:
+    """Return Table 1 as Markdown that also reads well as plain text, in per cent, under `caption`.
+
+    Args:
+        rows: As `transfer_table` returns them.
+        caption: Stands above.
+        comparable: Whether data, model and settings are those of the paper; if not, a note says so.
+    """
     header = ("", "accuracy", "paper", "attack success", "paper", "target reached", "L2 dissimilarity", "n")
     lines = [
         (
@@ -79,8 +85,13 @@ def transfer_markdown(rows: Sequence[dict[str, Any]], caption: str) -> str:
     ]
     note = (
         "Per cent, in brackets the 95% Wilson interval. Attack success: attacked signs that are not classified as what "
-        "they are. Paper: arXiv:1908.02256v1, Table 1, measured on RP2's released model and photographs."
+        "they are. Paper: arXiv:1908.02256v1, Table 1."
     )
+    if not comparable:
+        note += (
+            " This run is not the paper's, which attacked RP2's released model and photographs with the settings and "
+            "the mask of its authors: its figures are here for orientation only."
+        )
     return f"{caption}\n\n{_markdown(header, lines)}\n\n{note}\n"
 
 

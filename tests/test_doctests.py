@@ -1,0 +1,64 @@
+"""The examples in the docstrings print what they say."""
+
+import doctest
+import importlib
+import pkgutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import blurnet_tf
+from blurnet_tf import CLASS_NAMES, RP2, lisa_cnn, load_mask
+from blurnet_tf.data import rp2_release, synthetic
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = [module.name for module in pkgutil.walk_packages(blurnet_tf.__path__, "blurnet_tf.")]
+ON_THE_RELEASE = ["blurnet_tf.data.rp2_release", "blurnet_tf.attacks.rp2"]
+
+
+def run(name: str, folder: Path, names: dict[str, Any]) -> int:
+    """Run the examples of a module in an empty folder that has the project's masks; return how many there are."""
+    (folder / "masks").symlink_to(ROOT / "masks")
+    module = importlib.import_module(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        result = doctest.testmod(module, extraglobs={"np": np, "keras": keras, **names})
+    assert result.failed == 0
+    return result.attempted
+
+
+@pytest.fixture(scope="module")
+def names() -> dict[str, Any]:
+    split = synthetic.victim_split()
+    model = lisa_cnn("tv_1e-4", seed=0)
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    mask = load_mask(ROOT / "masks" / "sticker.png")
+    # An untrained model knows no signs: the target must be none of what it says of them.
+    said = set(np.asarray(model(split.images)).argmax(axis=1).tolist())
+    target = next(index for index in range(len(CLASS_NAMES)) if index not in said)
+    result = RP2(steps=1)(model, split.images, target, mask)
+    return {"model": model, "images": split.images, "labels": split.labels, "mask": mask, "result": result}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in ON_THE_RELEASE])
+def test_examples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: dict[str, Any]) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(name, tmp_path, names)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ON_THE_RELEASE)
+def test_examples_on_the_release(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rp2_folder: Path) -> None:
+    release = rp2_folder.resolve()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rp2").symlink_to(release)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        mask = load_mask(release / rp2_release.STICKER_MASK)
+    model = lisa_cnn(weights=rp2_release.load_weights(release))
+    assert run(name, tmp_path, {"model": model, "images": rp2_release.load_victims(release).images, "mask": mask}) > 0
