@@ -5,6 +5,7 @@ PYTHON      ?= python3
 VENV        ?= .venv
 DATA        ?= auto
 DATA_DIR    ?= data
+LISA_ROOT   ?=
 PRESET      ?= quick
 MASK        ?=
 TARGET      ?= speedLimit45
@@ -97,8 +98,8 @@ $(OUT)/.settings: FORCE
 train: $(RUN_ENV)  ## Train VARIANT on rendered signs into CHECKPOINTS
 	@$(PY) -m experiments.train $(TRAIN_FLAGS) --variant $(VARIANT) $(ARGS)
 
-data: $(RUN_ENV)  ## Fetch the RP2 release into DATA_DIR, checked against pinned sums
-	@$(PY) -m experiments.fetch --data-dir $(DATA_DIR) $(ARGS)
+data: $(RUN_ENV)  ## Fetch the RP2 release into DATA_DIR, checked; with LISA_ROOT=, prepare LISA there instead
+	@$(PY) -m experiments.$(if $(LISA_ROOT),prepare_lisa --root "$(LISA_ROOT)",fetch) --data-dir $(DATA_DIR) $(ARGS)
 
 assets: $(RUN_ENV)  ## Draw masks/, the palette and the README's sheet of signs anew
 	@$(PY) -m experiments.assets $(ARGS)
@@ -129,8 +130,9 @@ help:  ## Show this text
 	@echo; echo 'Variables (now):'
 	@printf '  %-12s %s\n' \
 	  'DATA' 'rp2, synthetic, or auto: rp2 if it is there ($(DATA))' \
-	  'BLURNET_DATA' 'folder that holds rp2/ ($(BLURNET_DATA))' \
+	  'BLURNET_DATA' 'folder that holds rp2/ and lisa/ ($(BLURNET_DATA))' \
 	  'DATA_DIR' 'folder that `make data` fills, looked at second ($(DATA_DIR))' \
+	  'LISA_ROOT' 'official download of LISA, folder or zip, for `make data` ($(LISA_ROOT))' \
 	  'PRESET' 'smoke, quick or paper: how much work ($(PRESET))' \
 	  'MASK' 'image of the mask; default: the sticker mask of the data ($(MASK))' \
 	  'TARGET' 'class that the attack wants, name or index ($(TARGET))' \

@@ -5,14 +5,33 @@ from pathlib import Path
 
 import pytest
 
-from blurnet_tf.data import rp2_release
+from blurnet_tf.data import lisa, rp2_release
+
+ROOTS = [Path(root) for root in (os.environ.get("BLURNET_DATA"), "data") if root]
 
 
 @pytest.fixture(scope="session")
 def rp2_folder() -> Path:
     """The folder of the RP2 release; the test is skipped where it is absent."""
-    roots = [Path(root) for root in (os.environ.get("BLURNET_DATA"), "data") if root]
-    folder = rp2_release.find(roots)
+    folder = rp2_release.find(ROOTS)
     if folder is None:
         pytest.skip("no RP2 release under BLURNET_DATA or data/: run `make data`")
     return folder
+
+
+@pytest.fixture(scope="session")
+def lisa_folder() -> Path:
+    """The folder of the prepared LISA; the test is skipped where it is absent."""
+    path = lisa.find(ROOTS)
+    if path is None:
+        pytest.skip("no lisa/lisa32.npz under BLURNET_DATA or data/: run `make data LISA_ROOT=...`")
+    return path.parent
+
+
+@pytest.fixture(scope="session")
+def lisa_sample(lisa_folder: Path) -> Path:
+    """A part of the official download beside the prepared LISA, whose folder has the annotations of the whole."""
+    sample = lisa_folder.parent / "lisa_official_sample"
+    if not (sample.is_dir() and (lisa_folder / "allAnnotations.csv").is_file()):
+        pytest.skip(f"no lisa_official_sample/ and lisa/allAnnotations.csv in {lisa_folder.parent}")
+    return sample

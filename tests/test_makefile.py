@@ -229,6 +229,12 @@ def test_a_python_that_is_too_old_is_named(project: Project) -> None:
     assert not (project.folder / ".venv").exists()
 
 
+def test_data_fetches_the_release_or_prepares_lisa(project: Project) -> None:
+    assert project.make("data", "VENV=") == ["-m experiments.fetch --data-dir data"]
+    calls = project.make("data", "VENV=", "LISA_ROOT=/down loads/lisa.zip", "DATA_DIR=elsewhere")
+    assert calls == ["-m experiments.prepare_lisa --root /down loads/lisa.zip --data-dir elsewhere"]
+
+
 def test_help_names_every_target_and_every_variable(project: Project) -> None:
     project.make("help")
     text = (project.folder / "Makefile").read_text()

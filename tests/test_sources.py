@@ -98,6 +98,48 @@ def test_rp2_not_found_names_every_place(partial: Path, tmp_path: Path) -> None:
     )
 
 
+def test_training_names() -> None:
+    assert sources.TRAINING_SOURCES == ("auto", "lisa", "synthetic")
+    with pytest.raises(ValueError, match="rp2") as caught:
+        sources.resolve_training("rp2", [Path("data")])
+    assert str(caught.value) == "`name` must be one of 'auto', 'lisa', 'synthetic'. Received: 'rp2'"
+
+
+@pytest.mark.parametrize("name", ["auto", "lisa"])
+def test_training_needs_roots(name: str) -> None:
+    with pytest.raises(ValueError, match="roots") as caught:
+        sources.resolve_training(name, [])
+    assert str(caught.value) == "`roots` must hold at least one folder to look in. Received: roots=[]"
+
+
+@pytest.mark.parametrize(("name", "words"), [("auto", "lisa, found in"), ("lisa", "found in")])
+def test_training_finds_the_prepared_file(tmp_path: Path, name: str, words: str) -> None:
+    path = tmp_path / "second" / "lisa" / "lisa32.npz"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    resolved = sources.resolve_training(name, [tmp_path / "first", tmp_path / "second"])
+    assert resolved == sources.Resolved(
+        name="lisa", folder=path.parent, reason=f"DATA={name}: {words} {tmp_path / 'second/lisa'}"
+    )
+    assert sources.resolve_training("synthetic", [tmp_path / "second"]).folder is None
+
+
+def test_training_without_the_prepared_file(tmp_path: Path) -> None:
+    roots = [tmp_path / "a", tmp_path / "b"]
+    places = f"{tmp_path / 'a/lisa/lisa32.npz'} or {tmp_path / 'b/lisa/lisa32.npz'}"
+    assert sources.resolve_training("auto", roots) == sources.Resolved(
+        name="synthetic",
+        folder=None,
+        reason=f"DATA=auto: synthetic, because there is no {places} (`make data LISA_ROOT=...` prepares it)",
+    )
+    with pytest.raises(FileNotFoundError) as caught:
+        sources.resolve_training("lisa", roots)
+    assert str(caught.value) == (
+        f"DATA=lisa needs the prepared file: there is no {places}. "
+        "`make data LISA_ROOT=<the official download>` prepares it, or use DATA=synthetic."
+    )
+
+
 def test_load_victims_of_the_release(root: Path) -> None:
     split = sources.load_victims(sources.resolve("rp2", [root]))
     assert split.sha256() == rp2_release.load_victims(root / "rp2").sha256()

@@ -147,7 +147,7 @@ def read_official(root: str | os.PathLike[str], *, progress: Progress | None = N
         ValueError: The zip or the annotations as a whole cannot be read, or no row gives an image.
 
     Example:
-        >>> prepared, report = read_official("signDatabasePublicFramesOnly.zip")  # doctest: +SKIP
+        >>> prepared, report = read_official("lisa.zip")  # doctest: +SKIP
         >>> print(report)  # doctest: +SKIP
     """
     with _opened(Path(root)) as archive:
@@ -177,7 +177,7 @@ def prepare(
         ValueError: As in `read_official`.
 
     Example:
-        >>> report, made = prepare("signDatabasePublicFramesOnly.zip", "data/lisa/lisa32.npz")  # doctest: +SKIP
+        >>> report, made = prepare("lisa.zip", "data/lisa/lisa32.npz")  # doctest: +SKIP
     """
     path = Path(path)
     notes = path.with_suffix(".json")

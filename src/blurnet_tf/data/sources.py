@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blurnet_tf.data import rp2_release
+from blurnet_tf.data import lisa, rp2_release
 from blurnet_tf.data.split import Split
 
 SOURCES: tuple[str, ...] = ("auto", "rp2", "synthetic")
 """`rp2` is the authors' release, `synthetic` draws its signs, `auto` takes the release where it is complete."""
+
+TRAINING_SOURCES: tuple[str, ...] = ("auto", "lisa", "synthetic")
+"""Where images to train on come from: `lisa` is the prepared file, `auto` takes it where it is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +21,8 @@ class Resolved:
     """The source that a run uses.
 
     Attributes:
-        name: "rp2" or "synthetic".
-        folder: The folder of the release; None for "synthetic".
+        name: "rp2" or "synthetic"; "lisa" or "synthetic" for training.
+        folder: The folder of the release, or of the prepared file; None for "synthetic".
         reason: A sentence for the reader of a log: what was asked, what is used, and why.
     """
 
@@ -72,6 +75,41 @@ def resolve(name: str, roots: Sequence[Path]) -> Resolved:
     else:
         reason = f"no RP2 release was found in {', '.join(map(str, places))} (`make data` fetches it)"
     return Resolved(name="synthetic", folder=None, reason=f"DATA=auto: synthetic, because {reason}")
+
+
+def resolve_training(name: str, roots: Sequence[Path]) -> Resolved:
+    """Choose where the images to train on come from, as `resolve` chooses the images to attack.
+
+    Args:
+        name: One of `TRAINING_SOURCES`.
+        roots: The data folders to look in, in this order; the prepared file is `<root>/lisa/lisa32.npz`.
+
+    Raises:
+        ValueError: `name` is unknown, or there is no root to look in.
+        FileNotFoundError: "lisa" was asked for, and no root holds the prepared file.
+
+    Example:
+        >>> resolve_training("auto", [Path("data")]).reason
+        'DATA=auto: synthetic, because there is no data/lisa/lisa32.npz (`make data LISA_ROOT=...` prepares it)'
+    """
+    if name not in TRAINING_SOURCES:
+        raise ValueError(f"`name` must be one of {', '.join(map(repr, TRAINING_SOURCES))}. Received: {name!r}")
+    if name == "synthetic":
+        return Resolved(name="synthetic", folder=None, reason="DATA=synthetic: drawn signs, no files needed")
+    if not roots:
+        raise ValueError(f"`roots` must hold at least one folder to look in. Received: roots={roots!r}")
+    path = lisa.find(roots)
+    if path is not None:
+        used = "lisa, found" if name == "auto" else "found"
+        return Resolved(name="lisa", folder=path.parent, reason=f"DATA={name}: {used} in {path.parent}")
+    places = " or ".join(str(Path(root) / lisa.FOLDER / lisa.FILE) for root in roots)
+    if name == "lisa":
+        raise FileNotFoundError(
+            f"DATA=lisa needs the prepared file: there is no {places}. "
+            "`make data LISA_ROOT=<the official download>` prepares it, or use DATA=synthetic."
+        )
+    reason = f"DATA=auto: synthetic, because there is no {places} (`make data LISA_ROOT=...` prepares it)"
+    return Resolved(name="synthetic", folder=None, reason=reason)
 
 
 def load_victims(resolved: Resolved, seed: int = 0) -> Split:
