@@ -33,6 +33,7 @@ ARROWS: dict[str, set[str]] = {
 ONLY_IN: dict[str, set[str]] = {
     "matplotlib": {"reporting"},
     "cv2": {"data", "attacks"},
+    "PIL": {"data"},
     "cleverhans": {"attacks.digital"},
     "tensorflow": {"attacks", "data", "evaluation", "reporting", "export"},
     "argparse": set(),
@@ -143,6 +144,7 @@ def test_the_examples_of_a_modules_docstrings_are_valid_python(module: str) -> N
         ("reporting.tables", "from blurnet_tf.export import save", "imports blurnet_tf.export"),
         ("export", "from experiments import presets", "imports experiments"),
         ("defenses.kernels", "import cv2", "imports cv2"),
+        ("attacks.masks", "from PIL import Image", "imports PIL"),
         ("attacks.rp2", "from cleverhans.tf2 import attacks", "imports cleverhans.tf2"),
         ("reporting.tables", "import argparse", "imports argparse"),
         ("files", "import pickle", "imports pickle"),

@@ -18,6 +18,7 @@ from blurnet_tf.data import rp2_release, synthetic
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = [module.name for module in pkgutil.walk_packages(blurnet_tf.__path__, "blurnet_tf.")]
 ON_THE_RELEASE = ["blurnet_tf.data.rp2_release", "blurnet_tf.attacks.rp2"]
+ON_LISA = ["blurnet_tf.data.lisa"]
 
 
 def run(name: str, folder: Path, names: dict[str, Any]) -> int:
@@ -44,7 +45,7 @@ def names() -> dict[str, Any]:
     return {"model": model, "images": split.images, "labels": split.labels, "mask": mask, "result": result}
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name not in ON_THE_RELEASE])
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in (*ON_THE_RELEASE, *ON_LISA)])
 def test_examples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: dict[str, Any]) -> None:
     monkeypatch.chdir(tmp_path)
     run(name, tmp_path, names)
@@ -62,3 +63,13 @@ def test_examples_on_the_release(name: str, tmp_path: Path, monkeypatch: pytest.
         mask = load_mask(release / rp2_release.STICKER_MASK)
     model = lisa_cnn(weights=rp2_release.load_weights(release))
     assert run(name, tmp_path, {"model": model, "images": rp2_release.load_victims(release).images, "mask": mask}) > 0
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ON_LISA)
+def test_examples_on_lisa(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lisa_folder: Path) -> None:
+    folder = lisa_folder.resolve()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "lisa").symlink_to(folder)
+    assert run(name, tmp_path, {}) > 0

@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import __version__ as pillow_version
 
 from blurnet_tf.data import lisa
-from blurnet_tf.data.lisa_official import KINDS, Fault, prepare, read_official
-from blurnet_tf.data.resizing import resize
+from blurnet_tf.data.lisa_official import prepare, read_official, resize
+from blurnet_tf.data.lisa_report import KINDS, Fault
 from experiments import prepare_lisa
 
 HEADER = (
@@ -502,7 +503,10 @@ def test_the_sample_of_the_official_download_pixel_for_pixel(lisa_folder: Path, 
     row = {text: number for number, text in reversed(list(enumerate(whole)))}
     place = {number: index for index, number in enumerate(reference.csv_row.tolist())}
     expected = reference.take(np.array([place[row[part[number]]] for number in prepared.csv_row.tolist()]))
-    np.testing.assert_array_equal(prepared.images, expected.images)
+    if int(pillow_version.split(".")[0]) >= 13:
+        np.testing.assert_array_equal(prepared.images, expected.images)
+    else:  # the order of the two directions of some narrow crops: a level here and there
+        assert np.abs(prepared.images.astype(int) - expected.images).max() <= 1
     for name in ("labels", "track", "source"):
         np.testing.assert_array_equal(getattr(prepared, name), getattr(expected, name))
         assert getattr(prepared, name).dtype.kind == "U"

@@ -7,28 +7,27 @@ with its line, its frame and the reason; it never keeps the others from being re
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import re
 import struct
-import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from blurnet_tf.data.lisa import MODEL_CLASSES, SIZE, Prepared, split_column, write_prepared
-from blurnet_tf.data.resizing import resize
+from blurnet_tf.data.lisa import SIZE, Prepared, split_column, write_prepared
+from blurnet_tf.data.lisa_archive import ANNOTATIONS, READ_ERRORS, Folder, Zip, opened
+from blurnet_tf.data.lisa_report import Fault, Report
 from blurnet_tf.files import atomic_path, sha256, write_text
 
-ANNOTATIONS = "allAnnotations.csv"
 CORNERS: tuple[str, ...] = (
     "Upper left corner X",
     "Upper left corner Y",
@@ -38,93 +37,11 @@ CORNERS: tuple[str, ...] = (
 COLUMNS: tuple[str, ...] = ("Filename", "Annotation tag", *CORNERS, "Origin track")
 """The columns that are read; the file has others."""
 
-KINDS: tuple[str, ...] = ("garbled row", "missing frame", "damaged frame", "empty box", "box outside the frame")
-
 _FORMAT = 1  # of the prepared file: a change of the pixels or of the split needs another number
 _DELIMITERS = {",": "commas", "\t": "tabs", "|": "bars"}
 _PNG = b"\x89PNG\r\n\x1a\n"
-_READ_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)  # RuntimeError: encrypted
 
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A row of the annotations that gave no image.
-
-    Attributes:
-        kind: One of `KINDS`.
-        line: The line of the annotation file, counted from 1 with the header.
-        frame: The frame that the row names, as far as it can be read.
-        reason: What is wrong.
-    """
-
-    kind: str
-    line: int
-    frame: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}, {self.frame or 'no frame'}: {self.reason}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What became of the rows of the annotations; `str(report)` says it with the first names of each kind.
-
-    Attributes:
-        rows: Rows in the file, without the header and blank lines.
-        frames: Frames that the readable rows name.
-        tracks: Tracks that gave an image.
-        classes: Images of each class, by name, the classes of the model and the others.
-        faults: The rows that gave none, in the order of the file.
-    """
-
-    rows: int
-    frames: int
-    tracks: int
-    classes: Mapping[str, int]
-    faults: tuple[Fault, ...]
-
-    @property
-    def images(self) -> int:
-        """Images that were cut."""
-        return sum(self.classes.values())
-
-    @property
-    def other_classes(self) -> dict[str, int]:
-        """Images of the classes that the model has no output for. The file keeps them; training leaves them out."""
-        return {name: count for name, count in self.classes.items() if name not in MODEL_CLASSES}
-
-    @property
-    def absent_classes(self) -> tuple[str, ...]:
-        """Classes of the model without an image."""
-        return tuple(name for name in MODEL_CLASSES if not self.classes.get(name))
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Rows that were left out, by kind, every kind of `KINDS`."""
-        counts = Counter(fault.kind for fault in self.faults)
-        return {kind: counts[kind] for kind in KINDS}
-
-    def describe(self, limit: int | None = None) -> str:
-        """Put the report into lines, with at most `limit` names of each kind of fault; None names all."""
-        lines = [f"{self.images} images of {len(self.classes)} classes in {self.tracks} tracks, from {self.rows} rows"]
-        if self.other_classes:
-            names = ", ".join(f"{name} {count}" for name, count in self.other_classes.items())
-            lines.append(f"no output of the model, so not trained on: {sum(self.other_classes.values())} ({names})")
-        if self.absent_classes:
-            lines.append(f"no image of: {', '.join(self.absent_classes)}")
-        lines.append(f"left out: {len(self.faults)} rows")
-        for kind, count in self.counts.items():
-            if count:
-                faults = [fault for fault in self.faults if fault.kind == kind][:limit]
-                lines += [f"  {kind}: {count}", *(f"    {fault}" for fault in faults)]
-                lines += [f"    and {count - len(faults)} more"] if count > len(faults) else []
-        return "\n".join(lines)
-
-    def __str__(self) -> str:
-        return self.describe(5)
 
 
 def read_official(root: str | os.PathLike[str], *, progress: Progress | None = None) -> tuple[Prepared, Report]:
@@ -150,8 +67,24 @@ def read_official(root: str | os.PathLike[str], *, progress: Progress | None = N
         >>> prepared, report = read_official("lisa.zip")  # doctest: +SKIP
         >>> print(report)  # doctest: +SKIP
     """
-    with _opened(Path(root)) as archive:
+    with opened(Path(root)) as archive:
         return _cut(archive, _parse(archive), progress)
+
+
+def resize(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Resize a crop to 32x32 with Pillow's bilinear filter, which looks at every pixel that it leaves out.
+
+    OpenCV's bilinear interpolation looks at four pixels however much an image is shrunk. The bytes are those of Pillow
+    13; an earlier Pillow takes the two directions of some narrow crops in another order, and differs there by a level
+    here and there.
+
+    Args:
+        image: uint8 (H, W, 3), RGB.
+
+    Returns:
+        uint8 (32, 32, 3).
+    """
+    return np.asarray(Image.fromarray(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
 def prepare(
@@ -185,7 +118,7 @@ def prepare(
         raise FileExistsError(
             f"{path} was not prepared here: there is no {notes.name} beside it. Move it away to prepare another."
         )
-    with _opened(Path(root)) as archive:
+    with opened(Path(root)) as archive:
         table = _parse(archive)
         made_from = _checksum(archive, table)
         if (report := _up_to_date(path, notes, made_from)) is not None:
@@ -216,77 +149,11 @@ class _Table:
     faults: list[Fault]
 
 
-class _Folder:
-    """The download as a folder."""
-
-    def __init__(self, root: Path) -> None:
-        paths = [*root.glob(ANNOTATIONS), *root.glob(f"*/{ANNOTATIONS}")]
-        found = _choose(root, [path.relative_to(root).as_posix() for path in paths if path.is_file()])
-        self.annotations = f"{root / found}"
-        self._base = (root / found).parent
-
-    def read(self, name: str) -> bytes:
-        return (self._base / name).read_bytes()
-
-    def stamp(self, name: str) -> tuple[int, int] | None:
-        """Return what changes when the frame changes; None for a frame that is not there."""
-        try:
-            status = (self._base / name).stat()
-        except OSError:
-            return None
-        return status.st_size, status.st_mtime_ns
-
-
-class _Zip:
-    """The download as a zip, opened."""
-
-    def __init__(self, root: Path, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
-        self._members = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
-        names = [name for name in self._members if name.count("/") < 2 and f"/{name}".endswith(f"/{ANNOTATIONS}")]
-        found = _choose(root, names)
-        self.annotations = f"{root}/{found}"
-        self._base = found.removesuffix(ANNOTATIONS)
-
-    def read(self, name: str) -> bytes:
-        if (info := self._members.get(self._base + name)) is None:
-            raise FileNotFoundError(name)
-        return self._archive.read(info)
-
-    def stamp(self, name: str) -> tuple[int, int] | None:
-        info = self._members.get(self._base + name)
-        return None if info is None else (info.file_size, info.CRC)
-
-
-@contextlib.contextmanager
-def _opened(root: Path) -> Iterator[_Folder | _Zip]:
-    if root.is_dir():
-        yield _Folder(root)
-        return
-    if not root.exists():
-        raise FileNotFoundError(f"{root} is not there: name the folder of the LISA download, or its zip.")
-    try:
-        archive = zipfile.ZipFile(root)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{root} must be a folder or a readable zip archive. Received: {error}") from error
-    with archive:
-        yield _Zip(root, archive)
-
-
-def _choose(root: Path, found: list[str]) -> str:
-    at_the_top = [name for name in found if "/" not in name]
-    if not found:
-        raise FileNotFoundError(f"{root} has no {ANNOTATIONS}, neither at its top nor in a folder there.")
-    if not at_the_top and len(found) > 1:
-        raise ValueError(f"{root} must have one {ANNOTATIONS}. Received: {', '.join(sorted(found))}")
-    return (at_the_top or found)[0]
-
-
-def _parse(archive: _Folder | _Zip) -> _Table:
+def _parse(archive: Folder | Zip) -> _Table:
     """Read the annotations. Split by hand: a stray quotation mark must not swallow the lines after it."""
     try:
         content = archive.read(ANNOTATIONS)
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         raise ValueError(
             f"{archive.annotations} must be readable. Received: {type(error).__name__}: {error}"
         ) from error
@@ -341,7 +208,7 @@ def _parse_row(number: int, line: int, names: list[str], cells: list[str]) -> _R
     return _Row(number, line, "/".join(parts), label, (x0, y0, x1, y1), track)
 
 
-def _cut(archive: _Folder | _Zip, table: _Table, progress: Progress | None) -> tuple[Prepared, Report]:
+def _cut(archive: Folder | Zip, table: _Table, progress: Progress | None) -> tuple[Prepared, Report]:
     """Decode each frame once and cut all that is annotated in it."""
     cut: list[tuple[_Row, NDArray[np.uint8]]] = []
     faults = list(table.faults)
@@ -350,7 +217,7 @@ def _cut(archive: _Folder | _Zip, table: _Table, progress: Progress | None) -> t
             frame = _decode(archive.read(name))
         except (FileNotFoundError, NotADirectoryError):
             faults += [Fault("missing frame", row.line, name, "is not there") for row in rows]
-        except (*_READ_ERRORS, ValueError) as error:
+        except (*READ_ERRORS, ValueError) as error:
             words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             faults += [Fault("damaged frame", row.line, name, words) for row in rows]
         else:
@@ -359,7 +226,7 @@ def _cut(archive: _Folder | _Zip, table: _Table, progress: Progress | None) -> t
                     faults.append(fault)
                 else:
                     x0, y0, x1, y1 = row.box
-                    cut.append((row, resize(frame[y0:y1, x0:x1], SIZE)))
+                    cut.append((row, resize(frame[y0:y1, x0:x1])))
         if progress is not None:
             progress(done, len(table.frames), name)
     faults.sort(key=lambda fault: fault.line)
@@ -426,7 +293,7 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
     return frame[..., ::-1]  # OpenCV reads BGR
 
 
-def _checksum(archive: _Folder | _Zip, table: _Table) -> str:
+def _checksum(archive: Folder | Zip, table: _Table) -> str:
     stamps = [(name, archive.stamp(name)) for name in sorted(table.frames)]
     return hashlib.sha256(repr(stamps).encode() + archive.read(ANNOTATIONS)).hexdigest()
 

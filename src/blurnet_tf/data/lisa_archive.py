@@ -1,0 +1,88 @@
+"""The official download of LISA as it lies on the disk: a folder, or a zip that is read in place."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+ANNOTATIONS = "allAnnotations.csv"
+READ_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a file may raise; RuntimeError means encrypted."""
+
+
+class Folder:
+    """The download as a folder."""
+
+    def __init__(self, root: Path) -> None:
+        paths = [*root.glob(ANNOTATIONS), *root.glob(f"*/{ANNOTATIONS}")]
+        found = _choose(root, [path.relative_to(root).as_posix() for path in paths if path.is_file()])
+        self.annotations = f"{root / found}"
+        self._base = (root / found).parent
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file, named relative to the annotations."""
+        return (self._base / name).read_bytes()
+
+    def stamp(self, name: str) -> tuple[int, int] | None:
+        """Return what changes when the frame changes; None for a frame that is not there."""
+        try:
+            status = (self._base / name).stat()
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns
+
+
+class Zip:
+    """The download as a zip, opened."""
+
+    def __init__(self, root: Path, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._members = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
+        names = [name for name in self._members if name.count("/") < 2 and f"/{name}".endswith(f"/{ANNOTATIONS}")]
+        found = _choose(root, names)
+        self.annotations = f"{root}/{found}"
+        self._base = found.removesuffix(ANNOTATIONS)
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file, named relative to the annotations."""
+        if (info := self._members.get(self._base + name)) is None:
+            raise FileNotFoundError(name)
+        return self._archive.read(info)
+
+    def stamp(self, name: str) -> tuple[int, int] | None:
+        """Return what changes when the frame changes; None for a frame that is not there."""
+        info = self._members.get(self._base + name)
+        return None if info is None else (info.file_size, info.CRC)
+
+
+@contextlib.contextmanager
+def opened(root: Path) -> Iterator[Folder | Zip]:
+    """Open a download, a folder or a zip.
+
+    Raises:
+        FileNotFoundError: It or its annotations are not there.
+        ValueError: It is no readable zip, or has several annotation files.
+    """
+    if root.is_dir():
+        yield Folder(root)
+        return
+    if not root.exists():
+        raise FileNotFoundError(f"{root} is not there: name the folder of the LISA download, or its zip.")
+    try:
+        archive = zipfile.ZipFile(root)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{root} must be a folder or a readable zip archive. Received: {error}") from error
+    with archive:
+        yield Zip(root, archive)
+
+
+def _choose(root: Path, found: list[str]) -> str:
+    at_the_top = [name for name in found if "/" not in name]
+    if not found:
+        raise FileNotFoundError(f"{root} has no {ANNOTATIONS}, neither at its top nor in a folder there.")
+    if not at_the_top and len(found) > 1:
+        raise ValueError(f"{root} must have one {ANNOTATIONS}. Received: {', '.join(sorted(found))}")
+    return (at_the_top or found)[0]
