@@ -6,6 +6,7 @@ VENV        ?= .venv
 DATA        ?= auto
 DATA_DIR    ?= data
 LISA_ROOT   ?=
+SPLIT       ?= track
 PRESET      ?= quick
 MASK        ?=
 TARGET      ?= speedLimit45
@@ -95,8 +96,9 @@ $(OUT)/.settings: FORCE
 	@echo '$(BLACKBOX_FLAGS) BLURNET_DATA=$(BLURNET_DATA) $(words $(RELEASE))' | cmp -s - $@ || \
 	  echo '$(BLACKBOX_FLAGS) BLURNET_DATA=$(BLURNET_DATA) $(words $(RELEASE))' > $@
 
-train: $(RUN_ENV)  ## Train VARIANT on rendered signs into CHECKPOINTS
-	@$(PY) -m experiments.train $(TRAIN_FLAGS) --variant $(VARIANT) $(ARGS)
+train: $(RUN_ENV)  ## Train VARIANT on LISA (if it is there) or rendered signs, into CHECKPOINTS
+	@$(PY) -m experiments.train --data $(DATA) --data-dir $(DATA_DIR) --split $(SPLIT) $(TRAIN_FLAGS) \
+	  --variant $(VARIANT) $(ARGS)
 
 data: $(RUN_ENV)  ## Fetch the RP2 release into DATA_DIR, checked; with LISA_ROOT=, prepare LISA there instead
 	@$(PY) -m experiments.$(if $(LISA_ROOT),prepare_lisa --root "$(LISA_ROOT)",fetch) --data-dir $(DATA_DIR) $(ARGS)
@@ -129,10 +131,11 @@ help:  ## Show this text
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 	@echo; echo 'Variables (now):'
 	@printf '  %-12s %s\n' \
-	  'DATA' 'rp2, synthetic, or auto: rp2 if it is there ($(DATA))' \
+	  'DATA' 'to attack: rp2, synthetic, auto; to train: lisa, synthetic, auto ($(DATA))' \
 	  'BLURNET_DATA' 'folder that holds rp2/ and lisa/ ($(BLURNET_DATA))' \
 	  'DATA_DIR' 'folder that `make data` fills, looked at second ($(DATA_DIR))' \
 	  'LISA_ROOT' 'official download of LISA, folder or zip, for `make data` ($(LISA_ROOT))' \
+	  'SPLIT' 'of LISA: track, or random, which leaks ($(SPLIT))' \
 	  'PRESET' 'smoke, quick or paper: how much work ($(PRESET))' \
 	  'MASK' 'image of the mask; default: the sticker mask of the data ($(MASK))' \
 	  'TARGET' 'class that the attack wants, name or index ($(TARGET))' \

@@ -85,7 +85,7 @@ def main(arguments: list[str] | None) -> None:
 def _parse(arguments: list[str] | None) -> Any:
     parser = cli.parser(__doc__)
     cli.add_training_arguments(parser)
-    cli.add_data_arguments(parser)
+    cli.add_data_arguments(parser, sources.SOURCES)
     parser.add_argument("--mask", type=Path, help="image of the mask (default: the source's sticker mask)")
     parser.add_argument("--palette", type=Path, help="printable colours, with --nps (default: the source's)")
     parser.add_argument("--target", default="speedLimit45", help="wanted class, a name or an index")

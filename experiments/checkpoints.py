@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from blurnet_tf.data import rp2_release, synthetic
+from blurnet_tf.data import rp2_release, sources
 from blurnet_tf.data.split import Split
 from blurnet_tf.defenses import layer_weights, lisa_cnn, train
 from blurnet_tf.evaluation.metrics import Rate
@@ -26,33 +26,38 @@ LEARNING_RATE = 1e-3  # the paper names Adam and its betas, but no rate; this is
 BATCH_SIZE = 128
 
 
-def checkpoint_path(folder: Path, preset: str, variant: str) -> Path:
-    """Return where a model is kept. Other presets than the default have a folder, so that none overwrites another."""
-    return (folder if preset == "quick" else folder / preset) / f"{variant}.keras"
+def checkpoint_path(folder: Path, data: str, preset: str, variant: str) -> Path:
+    """Return where a model is kept. LISA and each preset but the default have folders: none overwrites another."""
+    parts = [data] * (data != "synthetic") + [preset] * (preset != "quick")
+    return folder.joinpath(*parts, f"{variant}.keras")
 
 
 def baseline_weights(release: Path | None, *, preset: str, seed: int, folder: Path) -> tuple[Any, dict[str, Any]]:
     """Return the baseline's arrays by layer, and where they come from: the release, or a training on rendered signs."""
     if release is not None:
         return rp2_release.load_weights(release), {"checkpoint": "RP2 release"}
-    model, provenance = trained_model("baseline", preset=preset, seed=seed, folder=folder)
+    work = PRESETS[preset]
+    data = sources.load_training(
+        sources.resolve_training("synthetic", []), per_class=work.per_class, test_per_class=work.test_per_class
+    )
+    model, provenance = trained_model("baseline", data, preset=preset, seed=seed, folder=folder)
     return layer_weights(model), provenance
 
 
-def trained_model(variant: str, *, preset: str, seed: int, folder: Path) -> tuple[keras.Model, dict[str, Any]]:
+def trained_model(
+    variant: str, data: sources.TrainingData, *, preset: str, seed: int, folder: Path
+) -> tuple[keras.Model, dict[str, Any]]:
     """Return a trained model and its provenance, from its checkpoint if that was trained just so.
 
     A training that was interrupted goes on after its last whole epoch.
     """
-    path = checkpoint_path(folder, preset, variant)
-    work = PRESETS[preset]
-    train_split, test_split = synthetic.train_split(work.per_class), synthetic.test_split(work.test_per_class)
+    path = checkpoint_path(folder, data.name, preset, variant)
     settings: dict[str, Any] = {
         "variant": variant,
-        "data": "synthetic",
-        "train_sha256": train_split.sha256(),
-        "train_images": len(train_split),
-        "epochs": work.epochs,
+        "data": data.label,
+        "train_sha256": data.train.sha256(),
+        "train_images": len(data.train),
+        "epochs": PRESETS[preset].epochs,
         "learning_rate": LEARNING_RATE,
         "batch_size": BATCH_SIZE,
         "seed": seed,
@@ -62,15 +67,15 @@ def trained_model(variant: str, *, preset: str, seed: int, folder: Path) -> tupl
         return kept
 
     started = time.perf_counter()
-    print(f"{path}: training on {len(train_split)} rendered signs for {work.epochs} epochs", flush=True)
-    model = _train(path, settings, train_split)
-    correct = int((predict(model, test_split.images) == test_split.labels).sum())
-    accuracy = Rate(correct, len(test_split))
+    print(f"{path}: training on {len(data.train)} images ({data.label}) for {settings['epochs']} epochs", flush=True)
+    model = _train(path, settings, data.train)
+    correct = int((predict(model, data.test.images) == data.test.labels).sum())
+    accuracy = Rate(correct, len(data.test))
     provenance = {
         "settings": settings,
         "test_accuracy": accuracy.value,
         "test_images": accuracy.n,
-        "test_sha256": test_split.sha256(),
+        "test_sha256": data.test.sha256(),
         "weights_sha256": weights_sha256(layer_weights(model)),
         "seconds": round(time.perf_counter() - started, 1),
         "environment": environment(cli.ROOT),
@@ -79,7 +84,7 @@ def trained_model(variant: str, *, preset: str, seed: int, folder: Path) -> tupl
         model.save(temporary)
     write_json(path.with_suffix(".json"), provenance)
     low, high = accuracy.interval()
-    print(f"{path}: {100 * accuracy.value:.1f}% of {accuracy.n} held-out signs [{100 * low:.1f}, {100 * high:.1f}]")
+    print(f"{path}: {100 * accuracy.value:.1f}% of {accuracy.n} held-out images [{100 * low:.1f}, {100 * high:.1f}]")
     return model, provenance
 
 

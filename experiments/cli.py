@@ -7,13 +7,12 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 from blurnet_tf.data.download import DownloadError
-from blurnet_tf.data.sources import SOURCES
 from experiments.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,9 +35,9 @@ def add_training_arguments(result: argparse.ArgumentParser) -> None:
     result.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the trained models")
 
 
-def add_data_arguments(result: argparse.ArgumentParser) -> None:
+def add_data_arguments(result: argparse.ArgumentParser, sources: Sequence[str]) -> None:
     """Add what says which data is used."""
-    result.add_argument("--data", default="auto", help=f"data source: {', '.join(SOURCES)}")
+    result.add_argument("--data", default="auto", help=f"data source: {', '.join(sources)}")
     result.add_argument("--data-dir", type=Path, default=Path("data"), help="folder of data, after BLURNET_DATA")
 
 

@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
 
 from blurnet_tf.evaluation.records import read_records
 from experiments import blackbox, cli, table1
+from experiments import train as train_program
 from experiments.checkpoints import checkpoint_path
 from experiments.presets import PRESETS
 
@@ -146,7 +148,7 @@ def test_a_second_run_takes_up_the_checkpoint_and_gives_the_same_bytes(smoke: tu
 
 def test_training_again_from_the_same_seed_gives_the_same_weights(smoke: tuple[Path, str], tmp_path: Path) -> None:
     first = json.loads((smoke[0] / "checkpoints" / "smoke" / "baseline.json").read_text())
-    result = make("train", "PRESET=smoke", f"CHECKPOINTS={tmp_path}")
+    result = make("train", "DATA=synthetic", "PRESET=smoke", f"CHECKPOINTS={tmp_path}")
     assert result.returncode == 0, result.stderr
     second = json.loads((tmp_path / "smoke" / "baseline.json").read_text())
     assert second["weights_sha256"] == first["weights_sha256"]
@@ -159,7 +161,7 @@ def test_another_training_seed_trains_anew(smoke: tuple[Path, str], tmp_path: Pa
     folder.mkdir()
     for name in ("baseline.json", "baseline.keras"):
         (folder / name).write_bytes((smoke[0] / "checkpoints" / "smoke" / name).read_bytes())
-    result = make("train", "PRESET=smoke", "TRAIN_SEED=1", f"CHECKPOINTS={tmp_path}")
+    result = make("train", "DATA=synthetic", "PRESET=smoke", "TRAIN_SEED=1", f"CHECKPOINTS={tmp_path}")
     assert result.returncode == 0, result.stderr
     assert f"{folder}/baseline.keras: trained anew" in result.stdout
     second = json.loads((folder / "baseline.json").read_text())
@@ -169,11 +171,12 @@ def test_another_training_seed_trains_anew(smoke: tuple[Path, str], tmp_path: Pa
 
 PROGRAM = """
 import dataclasses, pathlib, sys
-from blurnet_tf.data import scenes
+from blurnet_tf.data import scenes, sources
 from experiments import checkpoints, cli, presets
 folder, epochs, scenes.GREY_SHARE = pathlib.Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 presets.PRESETS["smoke"] = dataclasses.replace(presets.PRESETS["smoke"], epochs=epochs)
-cli.run(lambda _: checkpoints.trained_model("baseline", preset="smoke", seed=0, folder=folder))
+data = sources.load_training(sources.resolve_training("synthetic", []), per_class=30, test_per_class=10)
+cli.run(lambda _: checkpoints.trained_model("baseline", data, preset="smoke", seed=0, folder=folder))
 """
 
 
@@ -331,9 +334,29 @@ def test_the_drawn_assets_are_those_in_the_repository(tmp_path: Path) -> None:
     )
 
 
-def test_each_preset_keeps_its_checkpoints_apart() -> None:
-    paths = {checkpoint_path(Path("c"), preset, "baseline") for preset in PRESETS}
-    assert paths == {Path("c/baseline.keras"), Path("c/smoke/baseline.keras"), Path("c/paper/baseline.keras")}
+def test_data_and_presets_keep_their_checkpoints_apart() -> None:
+    paths = {checkpoint_path(Path("c"), data, preset, "tv") for data in ("synthetic", "lisa") for preset in PRESETS}
+    assert paths == {
+        Path("c/tv.keras"),
+        Path("c/smoke/tv.keras"),
+        Path("c/paper/tv.keras"),
+        Path("c/lisa/tv.keras"),
+        Path("c/lisa/smoke/tv.keras"),
+        Path("c/lisa/paper/tv.keras"),
+    }
+
+
+@pytest.mark.realdata
+def test_a_defence_is_trained_on_lisa(lisa_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BLURNET_DATA", raising=False)
+    arguments = ["--data", "lisa", "--data-dir", str(lisa_folder.parent), "--split", "random", "--variant", "tv_1e-4"]
+    train_program.main([*arguments, "--preset", "smoke", "--checkpoints", str(tmp_path)])
+    provenance = json.loads((tmp_path / "lisa" / "smoke" / "tv_1e-4.json").read_text())
+    assert provenance["settings"]["data"] == "LISA, random split (leaks)"
+    assert provenance["settings"]["train_images"] + provenance["test_images"] == 6236
+    assert 0.5 < provenance["test_accuracy"] < 1
+    model = keras.saving.load_model(tmp_path / "lisa" / "smoke" / "tv_1e-4.keras")
+    assert model.get_layer("conv1").activity_regularizer.alpha == 1e-4
 
 
 def test_blurnet_data_is_looked_at_before_the_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,3 +245,9 @@ def test_help_names_every_target_and_every_variable(project: Project) -> None:
     assert len(variables) >= 15
     for variable in [*variables, "BLURNET_DATA"]:
         assert f"\n  {variable} " in project.output, variable
+
+
+def test_training_is_told_its_data_and_its_split(project: Project) -> None:
+    *_, call = project.make("train", "DATA=lisa", "SPLIT=random", "VARIANT=tv_1e-4")
+    assert "-m experiments.train --data lisa --data-dir data --split random" in call
+    assert "--variant tv_1e-4" in call

@@ -132,3 +132,52 @@ def load_victims(resolved: Resolved, seed: int = 0) -> Split:
     from blurnet_tf.data import synthetic  # here, so that a run on the release never loads the drawing
 
     return synthetic.victim_split(seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingData:
+    """What a classifier is trained and tested on.
+
+    Attributes:
+        name: "lisa" or "synthetic".
+        label: The data and its split in a few words, for the head of a table; it says so if the split leaks.
+        train: The images to train on.
+        test: The images that are held out.
+    """
+
+    name: str
+    label: str
+    train: Split
+    test: Split
+
+
+def load_training(
+    resolved: Resolved, *, split: str = "track", per_class: int = 300, test_per_class: int = 60
+) -> TrainingData:
+    """Load the images to train on and those that are held out.
+
+    Args:
+        resolved: What `resolve_training` returned.
+        split: For LISA "track", or "random", which leaks; see `lisa.make_splits`. Drawn signs have no tracks.
+        per_class: Drawn training signs of each class; LISA has the images that it has.
+        test_per_class: Drawn signs of each class that are held out.
+
+    Raises:
+        FileNotFoundError: The prepared file has gone.
+        ValueError: The prepared file is damaged, or `split` is unknown.
+
+    Example:
+        >>> load_training(resolve_training("synthetic", []), per_class=2, test_per_class=1).label
+        'rendered signs'
+    """
+    if resolved.folder is not None:
+        splits = lisa.load_splits(resolved.folder, split=split)
+        return TrainingData(name="lisa", label=f"LISA, {splits.label}", train=splits.train, test=splits.test)
+    from blurnet_tf.data import synthetic  # here, so that a run on LISA never loads the drawing
+
+    return TrainingData(
+        name="synthetic",
+        label="rendered signs",
+        train=synthetic.train_split(per_class),
+        test=synthetic.test_split(test_per_class),
+    )
