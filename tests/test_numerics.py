@@ -169,6 +169,20 @@ def test_the_gradient_is_finite_where_the_quantity_has_its_kink(
     assert np.isfinite(tape.gradient(result, x)).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 1, 4, 2), (3, 4, 1, 1), (1, 1, 1, 1)])
+def test_the_gradient_of_the_total_variation_is_that_of_automatic_differentiation(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    maps = tf.constant(np.round(rng.normal(size=shape), 1).astype(np.float32))  # rounded, so that some neighbours tie
+    weights = tf.constant(rng.normal(size=(shape[0], shape[-1])).astype(np.float32))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(maps)
+        ours = tf.reduce_sum(weights * total_variation(maps))
+        down, right = maps[:, 1:] - maps[:, :-1], maps[:, :, 1:] - maps[:, :, :-1]
+        plain = tf.reduce_sum(tf.abs(down), axis=(1, 2)) + tf.reduce_sum(tf.abs(right), axis=(1, 2))
+        theirs = tf.reduce_sum(weights * plain)
+    np.testing.assert_allclose(tape.gradient(ours, maps), tape.gradient(theirs, maps), atol=1e-6)
+
+
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_equal_images_have_no_dissimilarity_at_all(level: float) -> None:
     image = np.full((2, 3, 3, 3), level, np.float32)
