@@ -21,9 +21,12 @@ ON_THE_RELEASE = ["blurnet_tf.data.rp2_release", "blurnet_tf.attacks.rp2"]
 ON_LISA = ["blurnet_tf.data.lisa"]
 
 
-def run(name: str, folder: Path, names: dict[str, Any]) -> int:
-    """Run the examples of a module in an empty folder that has the project's masks; return how many there are."""
+def run(name: str, folder: Path, names: dict[str, Any], **data: Path) -> int:
+    """Run the examples of a module in an empty folder that has the masks and some data; return how many there are."""
     (folder / "masks").symlink_to(ROOT / "masks")
+    (folder / "data").mkdir()
+    for name_of_source, source in data.items():
+        (folder / "data" / name_of_source).symlink_to(source)
     module = importlib.import_module(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -56,13 +59,12 @@ def test_examples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, na
 def test_examples_on_the_release(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rp2_folder: Path) -> None:
     release = rp2_folder.resolve()
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "rp2").symlink_to(release)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         mask = load_mask(release / rp2_release.STICKER_MASK)
     model = lisa_cnn(weights=rp2_release.load_weights(release))
-    assert run(name, tmp_path, {"model": model, "images": rp2_release.load_victims(release).images, "mask": mask}) > 0
+    names = {"model": model, "images": rp2_release.load_victims(release).images, "mask": mask}
+    assert run(name, tmp_path, names, rp2=release) > 0
 
 
 @pytest.mark.realdata
@@ -70,6 +72,4 @@ def test_examples_on_the_release(name: str, tmp_path: Path, monkeypatch: pytest.
 def test_examples_on_lisa(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lisa_folder: Path) -> None:
     folder = lisa_folder.resolve()
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "lisa").symlink_to(folder)
-    assert run(name, tmp_path, {}) > 0
+    assert run(name, tmp_path, {}, lisa=folder) > 0

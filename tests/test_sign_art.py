@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from blurnet_tf.data.drawing import GLYPHS, Canvas, Disc, Plate, Stroke, Text
-from blurnet_tf.data.sign_art import SIGNS, draw_sign, sign_names
-from blurnet_tf.signs import CLASS_NAMES
+from blurnet_tf.data.sign_art import SIGNS, draw_sign
+from blurnet_tf.signs import CLASS_NAMES, SIGN_NAMES
 
 NAMES = tuple(name for name in CLASS_NAMES if name != "unused")
 RED, YELLOW, LIME, WHITE = (190, 22, 38), (252, 198, 12), (204, 232, 26), (246, 246, 244)
 
 
 def test_every_class_but_the_unused_one_has_a_sign() -> None:
-    assert sign_names() == NAMES
+    assert SIGN_NAMES == NAMES
     assert set(SIGNS) == set(NAMES)
 
 

@@ -27,6 +27,8 @@ no sign and is never predicted. It keeps its place here, so that labels and logi
 
 UNUSED: int = CLASS_NAMES.index("unused")
 STOP: int = CLASS_NAMES.index("stop")
+SIGN_NAMES: tuple[str, ...] = tuple(name for index, name in enumerate(CLASS_NAMES) if index != UNUSED)
+"""The 17 classes that have a sign, in the order of the outputs."""
 
 
 def class_index(name: str | int, class_names: tuple[str, ...] = CLASS_NAMES) -> int:

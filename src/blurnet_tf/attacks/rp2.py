@@ -108,6 +108,8 @@ class RP2:
             clip = getattr(self, name)
             if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
                 raise ValueError(f"`{name}` must be None or (low, high) with low < high. Received: {name}={clip!r}")
+            if clip is not None:  # one that was read from a file may be a list, which is no key of a cache
+                object.__setattr__(self, name, tuple(clip))
 
     def __call__(
         self,
@@ -203,7 +205,7 @@ class RP2:
         """Return the settings with what the graph takes as tensors set to one value: the key of a compiled step."""
         return dataclasses.replace(
             self, steps=1, learning_rate=1.0, penalty=1.0, nps_weight=1.0, tv_weight=float(self.tv_weight > 0), seed=0,
-            initial="uniform", perturbation_clip=_tuple(self.perturbation_clip), image_clip=_tuple(self.image_clip),
+            initial="uniform",
         )  # fmt: skip
 
     def _start_perturbation(self, targets: NDArray[np.int32] | None, shape: tuple[int, ...]) -> Any:
@@ -272,11 +274,6 @@ def _chunks(total: int, progress: bool) -> Iterator[int]:
         count = min(size, total - done)
         yield count
         bar.update(done + count)
-
-
-def _tuple(clip: Sequence[float] | None) -> tuple[float, float] | None:
-    """Return a range as a tuple: one that was read from a file may be a list, which is no key of a cache."""
-    return None if clip is None else (clip[0], clip[1])
 
 
 def _check_positive(attack: RP2, *names: str) -> None:

@@ -92,7 +92,6 @@ def _compiled_for_keras(model: Model, settings: RP2, description: str) -> Advanc
 
 
 def _compile(model: Model, settings: RP2) -> Advance:
-
     def evaluate(d: Any, problem: Problem) -> tuple[Any, Any]:
         """Return the loss of each target and a row of the history, (7, targets)."""
         union = tf.reduce_max(problem.masks, axis=0)

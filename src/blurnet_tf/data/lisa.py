@@ -21,15 +21,12 @@ from numpy.typing import NDArray
 from blurnet_tf.data.split import Split
 from blurnet_tf.data.splitting import choose_images, choose_tracks, one_sided
 from blurnet_tf.files import atomic_path
-from blurnet_tf.signs import CLASS_NAMES, UNUSED
+from blurnet_tf.signs import CLASS_NAMES, SIGN_NAMES
 
 FOLDER, FILE = "lisa", "lisa32.npz"
 """The prepared file is `<root>/lisa/lisa32.npz`."""
 
 SIZE = 32
-MODEL_CLASSES: tuple[str, ...] = tuple(name for index, name in enumerate(CLASS_NAMES) if index != UNUSED)
-"""The 17 classes of LISA that have an output of the model."""
-
 _SIDES = ("train", "test")
 _WAY_OUT = "`make data LISA_ROOT=<the official download>` prepares it."
 
@@ -239,8 +236,8 @@ def make_splits(
     """
     if split not in ("track", "random"):
         raise ValueError(f"`split` must be 'track' or 'random'. Received: split={split!r}")
-    ours = prepared.take(np.isin(prepared.labels, MODEL_CLASSES))
-    others = Counter(prepared.labels[~np.isin(prepared.labels, MODEL_CLASSES)].tolist())
+    ours = prepared.take(np.isin(prepared.labels, SIGN_NAMES))
+    others = Counter(prepared.labels[~np.isin(prepared.labels, SIGN_NAMES)].tolist())
     own = split == "track" and seed is None and test_share is None
     seed = 0 if seed is None and not own else seed
     if seed is None:
@@ -281,7 +278,7 @@ def split_column(labels: NDArray[np.str_], tracks: NDArray[np.str_]) -> NDArray[
         >>> split_column(np.array(["stop", "stop"]), np.array(["a", "b"])).tolist()
         ['test', 'train']
     """
-    ours = np.isin(labels, MODEL_CLASSES)
+    ours = np.isin(labels, SIGN_NAMES)
     first = np.isin(tracks, tracks[ours])
     in_test = np.isin(tracks, tracks[ours][choose_tracks(labels[ours], tracks[ours])])
     in_test[~first] = choose_tracks(labels[~first], tracks[~first])

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from blurnet_tf.data.lisa import MODEL_CLASSES
+from blurnet_tf.signs import SIGN_NAMES
 
 KINDS: tuple[str, ...] = ("garbled row", "missing frame", "damaged frame", "empty box", "box outside the frame")
 
@@ -57,12 +57,12 @@ class Report:
     @property
     def other_classes(self) -> dict[str, int]:
         """Images of the classes that the model has no output for. The file keeps them; training leaves them out."""
-        return {name: count for name, count in self.classes.items() if name not in MODEL_CLASSES}
+        return {name: count for name, count in self.classes.items() if name not in SIGN_NAMES}
 
     @property
     def absent_classes(self) -> tuple[str, ...]:
         """Classes of the model without an image."""
-        return tuple(name for name in MODEL_CLASSES if not self.classes.get(name))
+        return tuple(name for name in SIGN_NAMES if not self.classes.get(name))
 
     @property
     def counts(self) -> dict[str, int]:

@@ -6,13 +6,12 @@ is left of them at 32 x 32 pixels.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.data.checks import check_integer
 from blurnet_tf.data.drawing import Canvas, Colour, Disc, Mark, Plate, Points, Polygon, Smear, Stroke, Text
-from blurnet_tf.signs import CLASS_NAMES, UNUSED
+from blurnet_tf.signs import SIGN_NAMES
 
 SMALLEST_SIZE = 16
 
@@ -197,19 +196,9 @@ def draw_sign(name: str, size: int = 128) -> NDArray[np.uint8]:
         ((64, 64, 4), 0, [190, 22, 38])
     """
     if name not in SIGNS:
-        raise ValueError(f"`name` must be one of {', '.join(sign_names())}. Received: name={name!r}")
-    _check_size(size)
+        raise ValueError(f"`name` must be one of {', '.join(SIGN_NAMES)}. Received: name={name!r}")
+    check_integer("size", size, SMALLEST_SIZE)
     canvas = Canvas(size)
     for plate in SIGNS[name]:
         canvas.plate(plate)
     return canvas.rgba()
-
-
-def sign_names() -> tuple[str, ...]:
-    """Return the names of the 17 classes that have a sign, in the order of the model's outputs."""
-    return tuple(name for index, name in enumerate(CLASS_NAMES) if index != UNUSED)
-
-
-def _check_size(size: Any) -> None:
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < SMALLEST_SIZE:
-        raise ValueError(f"`size` must be an integer of at least {SMALLEST_SIZE}. Received: size={size!r}")

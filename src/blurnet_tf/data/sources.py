@@ -46,13 +46,8 @@ def resolve(name: str, roots: Sequence[Path]) -> Resolved:
         >>> resolve("auto", [Path("data")]).reason
         'DATA=auto: synthetic, because no RP2 release was found in data/rp2 (`make data` fetches it)'
     """
-    if name not in SOURCES:
-        raise ValueError(f"`name` must be one of {', '.join(map(repr, SOURCES))}. Received: {name!r}")
-    if name == "synthetic":
-        return Resolved(name="synthetic", folder=None, reason="DATA=synthetic: drawn signs, no files needed")
-    if not roots:
-        raise ValueError(f"`roots` must hold at least one folder to look in. Received: roots={roots!r}")
-
+    if (drawn := _drawn(name, SOURCES, roots)) is not None:
+        return drawn
     folder = rp2_release.find(roots)
     places = [Path(root) / rp2_release.FOLDER for root in roots]
     incomplete = {  # a folder that is there but lacks files: a fetch that was interrupted, or a wrong folder
@@ -92,12 +87,8 @@ def resolve_training(name: str, roots: Sequence[Path]) -> Resolved:
         >>> resolve_training("auto", [Path("data")]).reason
         'DATA=auto: synthetic, because there is no data/lisa/lisa32.npz (`make data LISA_ROOT=...` prepares it)'
     """
-    if name not in TRAINING_SOURCES:
-        raise ValueError(f"`name` must be one of {', '.join(map(repr, TRAINING_SOURCES))}. Received: {name!r}")
-    if name == "synthetic":
-        return Resolved(name="synthetic", folder=None, reason="DATA=synthetic: drawn signs, no files needed")
-    if not roots:
-        raise ValueError(f"`roots` must hold at least one folder to look in. Received: roots={roots!r}")
+    if (drawn := _drawn(name, TRAINING_SOURCES, roots)) is not None:
+        return drawn
     path = lisa.find(roots)
     if path is not None:
         used = "lisa, found" if name == "auto" else "found"
@@ -181,3 +172,14 @@ def load_training(
         train=synthetic.train_split(per_class),
         test=synthetic.test_split(test_per_class),
     )
+
+
+def _drawn(name: str, names: Sequence[str], roots: Sequence[Path]) -> Resolved | None:
+    """Return the drawn signs if they were asked for, and None if folders must be looked at; else raise ValueError."""
+    if name not in names:
+        raise ValueError(f"`name` must be one of {', '.join(map(repr, names))}. Received: {name!r}")
+    if name == "synthetic":
+        return Resolved(name="synthetic", folder=None, reason="DATA=synthetic: drawn signs, no files needed")
+    if not roots:
+        raise ValueError(f"`roots` must hold at least one folder to look in. Received: roots={roots!r}")
+    return None

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.data.checks import check_integer
+
 _TRACKS, _RANDOM = 1, 2  # the first word of each random stream
 _STARTS = 10
 
@@ -126,7 +128,6 @@ def check(labels: NDArray[np.str_], tracks: NDArray[np.str_], seed: Any, test_sh
         raise ValueError(
             f"`labels` and `tracks` must have the same shape, (n,). Received: shapes {labels.shape} and {tracks.shape}"
         )
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"`seed` must be an integer of at least 0. Received: seed={seed!r}")
+    check_integer("seed", seed, 0)
     if isinstance(test_share, bool) or not isinstance(test_share, (int, float)) or not 0 < test_share < 1:
         raise ValueError(f"`test_share` must be a number above 0 and below 1. Received: test_share={test_share!r}")

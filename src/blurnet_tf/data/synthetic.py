@@ -8,16 +8,16 @@ holds the smaller one, and no seed makes the training and the test split share a
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.data.checks import check_integer
 from blurnet_tf.data.scenes import FRAME, View, photograph, random_view
-from blurnet_tf.data.sign_art import draw_sign, sign_names
+from blurnet_tf.data.sign_art import draw_sign
 from blurnet_tf.data.split import Split
-from blurnet_tf.signs import CLASS_NAMES, STOP
+from blurnet_tf.signs import CLASS_NAMES, SIGN_NAMES, STOP
 
 VICTIM_DISTANCES: tuple[int, ...] = (5, 10, 15, 20, 25, 30, 35, 40)  # feet
 VICTIM_ANGLES: tuple[int, ...] = (-30, -15, 0, 15, 30)  # degrees off the sign's axis
@@ -85,7 +85,7 @@ def victim_split(seed: int = 0) -> Split:
         >>> victim_split().ids[:3]
         ('d05_a-30', 'd05_a-15', 'd05_a+00')
     """
-    _check_integer("seed", seed, 0)
+    check_integer("seed", seed, 0)
     sign, images, ids = _sign("stop"), [], []
     near, far = VICTIM_DISTANCES[0], VICTIM_DISTANCES[-1]
     for distance in VICTIM_DISTANCES:
@@ -133,8 +133,8 @@ def class_sheet(split: Split, samples: int = 10, scale: int = 2) -> NDArray[np.u
         >>> class_sheet(train_split(per_class=4), samples=4, scale=2).shape
         (1190, 580, 3)
     """
-    _check_integer("samples", samples, 1)
-    _check_integer("scale", scale, 1)
+    check_integer("samples", samples, 1)
+    check_integer("scale", scale, 1)
     if not len(split):
         raise ValueError("`split` must hold at least one image. Received: 0 images")
     tile, gap, name_width = FRAME * scale, 3 * scale, 115 * scale
@@ -164,10 +164,10 @@ def _sign(name: str) -> NDArray[np.uint8]:
 
 
 def _render(role: str, per_class: int, seed: int) -> Split:
-    _check_integer("per_class", per_class, 1)
-    _check_integer("seed", seed, 0)
+    check_integer("per_class", per_class, 1)
+    check_integer("seed", seed, 0)
     images, labels, ids = [], [], []
-    for name in sign_names():
+    for name in SIGN_NAMES:
         label = CLASS_NAMES.index(name)
         for number in range(per_class):
             rng = np.random.default_rng([_STREAMS[role], label, number, seed])
@@ -180,8 +180,3 @@ def _render(role: str, per_class: int, seed: int) -> Split:
         labels=np.asarray(labels, np.int32)[order],
         ids=tuple(ids[index] for index in order),
     )
-
-
-def _check_integer(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"`{name}` must be an integer of at least {least}. Received: {name}={value!r}")

@@ -79,8 +79,9 @@ class TVLossCallback(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the weight for this epoch."""
-        changed = float(self._variable) != np.float32(self.weight(epoch))
-        self._variable.assign(self.weight(epoch))
+        weight = self.weight(epoch)
+        changed = float(self._variable) != np.float32(weight)
+        self._variable.assign(weight)
         if changed and keras.backend.backend() == "jax":
             # JAX compiles a variable that the model does not own into the step as a constant.
             self.model.make_train_function(force=True)
