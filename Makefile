@@ -16,7 +16,13 @@ NPS         ?=
 PALETTE     ?=
 SEED        ?= 0
 TRAIN_SEED  ?= 0
-VARIANT     ?= baseline
+VARIANT     ?= all
+INIT        ?= random
+PRECISION   ?= auto
+SEEDS       ?= $(SEED)
+LAMBDAS     ?= $(if $(filter-out file,$(origin LAMBDA)),$(LAMBDA))
+KILLS       ?= 20
+RUN         ?= all
 RESULTS     ?= results
 CHECKPOINTS ?= checkpoints
 ARGS        ?=
@@ -31,7 +37,7 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS,$(if 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox train data assets test lint format clean distclean FORCE
+.PHONY: help blackbox whitebox train reproduction bench chaos data assets test lint format clean distclean FORCE
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
 ifeq ($(strip $(VENV)),)
@@ -75,8 +81,9 @@ SOURCES := $(filter-out $(wildcard src/blurnet_tf/reporting/*.py) experiments/ta
 RELEASE := $(wildcard $(foreach root,$(BLURNET_DATA) $(DATA_DIR),$(root)/rp2/*.txt $(root)/rp2/*/*))
 BASELINE := $(CHECKPOINTS)/$(if $(filter-out quick,$(PRESET)),$(PRESET)/)baseline.keras
 
-TRAIN_FLAGS := --preset $(PRESET) --train-seed $(TRAIN_SEED) --checkpoints $(CHECKPOINTS)
-BLACKBOX_FLAGS := --data $(DATA) --data-dir $(DATA_DIR) $(TRAIN_FLAGS) --target $(TARGET) --penalty $(LAMBDA) \
+TRAIN_FLAGS := --preset $(PRESET) --train-seed $(TRAIN_SEED) --precision $(PRECISION) --checkpoints $(CHECKPOINTS)
+DATA_FLAGS := --data $(DATA) --data-dir $(DATA_DIR)
+BLACKBOX_FLAGS := $(DATA_FLAGS) $(TRAIN_FLAGS) --target $(TARGET) --penalty $(LAMBDA) \
   --seed $(SEED) $(if $(STEPS),--steps $(STEPS)) $(if $(MASK),--mask $(MASK)) $(if $(NPS),--nps $(NPS)) \
   $(if $(PALETTE),--palette $(PALETTE)) $(ARGS)
 
@@ -96,9 +103,28 @@ $(OUT)/.settings: FORCE
 	@echo '$(BLACKBOX_FLAGS) BLURNET_DATA=$(BLURNET_DATA) $(words $(RELEASE))' | cmp -s - $@ || \
 	  echo '$(BLACKBOX_FLAGS) BLURNET_DATA=$(BLURNET_DATA) $(words $(RELEASE))' > $@
 
+# --- The white-box experiment: its programs know which checkpoints and cells are whole, and make only what is missing --
+LEARNT_FLAGS := $(DATA_FLAGS) --split $(SPLIT) $(TRAIN_FLAGS) --init $(INIT) --variant $(VARIANT)
+ATTACK_FLAGS := --seeds $(SEEDS) $(if $(LAMBDAS),--penalties $(LAMBDAS)) $(if $(STEPS),--steps $(STEPS)) \
+  $(if $(MASK),--mask $(MASK)) $(if $(NPS),--nps $(NPS)) $(if $(PALETTE),--palette $(PALETTE))
+WHITEBOX := $(RESULTS)/whitebox
+
+whitebox: $(RUN_ENV)  ## Table 2: train the variants, attack each through its defence
+	@$(PY) -m experiments.whitebox $(LEARNT_FLAGS) $(ATTACK_FLAGS) $(ARGS) --results $(WHITEBOX)
+	@$(PY) -m experiments.table2 --results $(WHITEBOX)
+
 train: $(RUN_ENV)  ## Train VARIANT on LISA (if it is there) or rendered signs, into CHECKPOINTS
-	@$(PY) -m experiments.train --data $(DATA) --data-dir $(DATA_DIR) --split $(SPLIT) $(TRAIN_FLAGS) \
-	  --variant $(VARIANT) $(ARGS)
+	@$(PY) -m experiments.train $(LEARNT_FLAGS) $(ARGS)
+
+reproduction: $(RUN_ENV)  ## The runs of docs/reproduction.md: what moves the numbers of Table 2 (LISA and RP2)
+	@$(PY) -m experiments.reproduction --data-dir $(DATA_DIR) --precision $(PRECISION) --checkpoints $(CHECKPOINTS) \
+	  --run $(RUN) $(ARGS) --results $(RESULTS)/reproduction
+
+bench: $(RUN_ENV)  ## Time the attack and a training step against plain ones and the machine; see docs/benchmarks.md
+	@$(PY) -m experiments.bench $(ARGS) --results $(RESULTS)/bench
+
+chaos: $(RUN_ENV)  ## Kill the white-box sweep KILLS times at random, resume it, compare the tables
+	@$(PY) -m experiments.chaos --kills $(KILLS) $(ARGS) --results $(RESULTS)/chaos
 
 data: $(RUN_ENV)  ## Fetch the RP2 release into DATA_DIR, checked; with LISA_ROOT=, prepare LISA there instead
 	@$(PY) -m experiments.$(if $(LISA_ROOT),prepare_lisa --root "$(LISA_ROOT)",fetch) --data-dir $(DATA_DIR) $(ARGS)
@@ -120,13 +146,14 @@ format: $(LINT_ENV)  ## Rewrite the code in the project's style
 	$(PY) -m ruff format .
 
 clean:  ## Remove the results and caches; keep checkpoints, data and the environment
-	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(OUT) $(WHITEBOX) $(addprefix $(RESULTS)/,reproduction bench chaos) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment as well
 	rm -rf $(if $(wildcard $(OURS)),$(VENV)) src/*.egg-info
 
 help:  ## Show this text
 	@echo 'make blackbox    runs the transfer experiment; everything it needs is made first'
+	@echo 'make whitebox    trains the defences and attacks each with full knowledge'
 	@echo; echo 'Targets:'
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 	@echo; echo 'Variables (now):'
@@ -145,7 +172,13 @@ help:  ## Show this text
 	  'PALETTE' 'printable colours, with NPS; default: the palette of the data ($(PALETTE))' \
 	  'SEED' 'seed of the attack ($(SEED))' \
 	  'TRAIN_SEED' 'seed of the training ($(TRAIN_SEED))' \
-	  'VARIANT' 'model that `make train` trains ($(VARIANT))' \
+	  'LAMBDAS' 'those of the white box, a list; default: LAMBDA if given, else of the preset ($(LAMBDAS))' \
+  'SEEDS' 'those of the white box, a list ($(SEEDS))' \
+  'VARIANT' 'models to train or attack, a list, or all ($(VARIANT))' \
+  'INIT' 'start of a training: random or rp2_release ($(INIT))' \
+  'PRECISION' 'auto, float32 or mixed_bfloat16, to train and attack in ($(PRECISION))' \
+  'RUN' 'runs of `make reproduction`, a list, or all ($(RUN))' \
+  'KILLS' 'how often `make chaos` kills ($(KILLS))' \
 	  'RESULTS' 'folder of the results ($(RESULTS))' \
 	  'CHECKPOINTS' 'folder of the trained models ($(CHECKPOINTS))' \
 	  'ARGS' 'further arguments of the program ($(ARGS))' \

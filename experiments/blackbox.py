@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from blurnet_tf.attacks import RP2, load_mask, load_palette
-from blurnet_tf.data import download, rp2_release, sources
+from blurnet_tf.attacks import RP2
+from blurnet_tf.data import sources
 from blurnet_tf.defenses import TRANSFER_VARIANTS, lisa_cnn
 from blurnet_tf.evaluation.provenance import environment, weights_sha256, write_json
 from blurnet_tf.evaluation.records import write_records
 from blurnet_tf.evaluation.scoring import score
-from blurnet_tf.files import atomic_path, sha256
+from blurnet_tf.files import atomic_path
 from blurnet_tf.signs import class_index
 from experiments import cli
 from experiments.checkpoints import baseline_weights
 from experiments.presets import PRESETS
+from experiments.setting import load_setting
 
 
 def main(arguments: list[str] | None) -> None:
@@ -29,44 +29,34 @@ def main(arguments: list[str] | None) -> None:
     started = time.perf_counter()
     source = sources.resolve(options.data, cli.data_roots(options.data_dir))
     print(source.reason, flush=True)
-    release = source.folder
-    victims = sources.load_victims(source)
-    mask_path = options.mask or (release / rp2_release.STICKER_MASK if release else cli.MASKS / "sticker.png")
-    palette_path = options.palette or (release / rp2_release.PALETTE if release else cli.MASKS / "palette.csv")
-    mask = load_mask(mask_path)
+    setting = load_setting(source, mask=options.mask, palette=options.palette, printable=options.nps is not None)
+    victims, mask = setting.victims, setting.mask
     target = class_index(options.target, victims.class_names)
     steps = PRESETS[options.preset].steps if options.steps is None else options.steps
     attack = RP2(steps=steps, penalty=options.penalty, nps=options.nps, seed=options.seed)
-    palette = load_palette(palette_path) if attack.nps else None
-
-    damaged = download.damaged_files(release) if release else ()
-    if damaged:
-        warnings.warn(f"{release}: {', '.join(damaged)} differ from the authors' release.", stacklevel=1)
     weights, training = baseline_weights(
-        release, preset=options.preset, seed=options.train_seed, folder=options.checkpoints
+        source.folder,
+        preset=options.preset,
+        seed=options.train_seed,
+        folder=options.checkpoints,
+        precision=options.precision,
     )
     models = {name: lisa_cnn(name, weights=weights) for name in TRANSFER_VARIANTS}
 
     attack_started = time.perf_counter()
-    result = attack(models["baseline"], victims.images, target, mask, labels=victims.labels, palette=palette)
+    result = attack(models["baseline"], victims.images, target, mask, labels=victims.labels, palette=setting.palette)
     attack_seconds = time.perf_counter() - attack_started
     adversarial = result.apply(victims.images)[0]
     scored: dict[str, Any] = {"source": "baseline", "target": target, "penalty": attack.penalty, "seed": attack.seed}
     records = [
         record for name, model in models.items() for record in score(model, victims, adversarial, victim=name, **scored)
     ]
-    papers_protocol = (
-        release is not None
-        and not damaged
-        and mask_path == release / rp2_release.STICKER_MASK
-        and (target, dataclasses.replace(attack, seed=0)) == (class_index("speedLimit45"), RP2())
+    papers_protocol = setting.authentic and (
+        (target, dataclasses.replace(attack, seed=0)) == (class_index("speedLimit45"), RP2())
     )
     provenance = {
-        "data": {"source": source.name, "reason": source.reason, "sha256": victims.sha256(), "n": len(victims)},
-        "class_names": victims.class_names,
+        **setting.describe(),
         "attack": dataclasses.asdict(attack) | {"target": target, "target_name": victims.class_names[target]},
-        "mask": {"path": str(mask_path), "sha256": sha256(mask_path), "pixels": int(mask.sum())},
-        "palette": {"path": str(palette_path), "sha256": sha256(palette_path)} if attack.nps else None,
         "baseline": {"weights_sha256": weights_sha256(weights), "training": training},
         "preset": options.preset,
         "papers_protocol": papers_protocol,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,34 @@ from typing import Any
 import keras
 
 from blurnet_tf.data import rp2_release, sources
-from blurnet_tf.data.split import Split
-from blurnet_tf.defenses import layer_weights, lisa_cnn, train
+from blurnet_tf.defenses import layer_weights, lisa_cnn
+from blurnet_tf.defenses.lisa_cnn import LayerWeights
 from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.provenance import environment, read_json, weights_sha256, write_json
 from blurnet_tf.evaluation.scoring import predict
 from blurnet_tf.files import atomic_path
 from experiments import cli
-from experiments.presets import PRESETS
+from experiments.locks import locked
+from experiments.precision import resolve
+from experiments.presets import PRESETS, Recipe, recipe
+from experiments.training import fit
 
-LEARNING_RATE = 1e-3  # the paper names Adam and its betas, but no rate; this is Adam's default
-BATCH_SIZE = 128
 
+def checkpoint_path(folder: Path, data: str, preset: str, variant: str, init: str = "random") -> Path:
+    """Return where a model is kept.
 
-def checkpoint_path(folder: Path, data: str, preset: str, variant: str) -> Path:
-    """Return where a model is kept. LISA and each preset but the default have folders: none overwrites another."""
-    parts = [data] * (data != "synthetic") + [preset] * (preset != "quick")
+    LISA, its random split, each preset but the default and each start have folders: none overwrites another. The
+    released model is the same under every preset.
+    """
+    parts = [data] * (data != "synthetic")
+    if variant != "rp2_release":
+        parts += [preset] * (preset != "quick") + [f"from_{init}"] * (init != "random")
     return folder.joinpath(*parts, f"{variant}.keras")
 
 
-def baseline_weights(release: Path | None, *, preset: str, seed: int, folder: Path) -> tuple[Any, dict[str, Any]]:
+def baseline_weights(
+    release: Path | None, *, preset: str, seed: int, folder: Path, precision: str = "auto"
+) -> tuple[Any, dict[str, Any]]:
     """Return the baseline's arrays by layer, and where they come from: the release, or a training on rendered signs."""
     if release is not None:
         return rp2_release.load_weights(release), {"checkpoint": "RP2 release"}
@@ -40,96 +48,139 @@ def baseline_weights(release: Path | None, *, preset: str, seed: int, folder: Pa
     data = sources.load_training(
         sources.resolve_training("synthetic", []), per_class=work.per_class, test_per_class=work.test_per_class
     )
-    model, provenance = trained_model("baseline", data, preset=preset, seed=seed, folder=folder)
+    path = checkpoint_path(folder, data.name, preset, "baseline")
+    model, provenance = trained_model(recipe(preset, "baseline", seed=seed), data, path=path, precision=precision)
     return layer_weights(model), provenance
 
 
 def trained_model(
-    variant: str, data: sources.TrainingData, *, preset: str, seed: int, folder: Path
+    recipe: Recipe, data: sources.TrainingData, *, path: Path, precision: str = "auto", release: Path | None = None
 ) -> tuple[keras.Model, dict[str, Any]]:
-    """Return a trained model and its provenance, from its checkpoint if that was trained just so.
+    """Return a trained float32 model and its provenance, from its checkpoint if that was trained just so.
 
-    A training that was interrupted goes on after its last whole epoch.
+    A training that was interrupted goes on after its last whole epoch; one that another process is at is waited for.
+
+    Args:
+        recipe: How it is trained. The variant `rp2_release` is not trained, but read.
+        data: What it is trained and tested on.
+        path: The checkpoint, `<variant>.keras`. Beside it: `.json`, the provenance; `.csv`, the log of the epochs; and
+            `.best.keras`, the epoch with the best accuracy on the held-out images. That one was chosen by them, so its
+            accuracy is no longer an honest estimate: it is for use, and no table is made of it.
+        precision: "auto" also takes a checkpoint that was trained in another precision.
+        release: Folder of the RP2 release, for the variant or the start of that name.
+
+    Raises:
+        FileNotFoundError: The release is needed, and there is none.
     """
-    path = checkpoint_path(folder, data.name, preset, variant)
-    settings: dict[str, Any] = {
-        "variant": variant,
+    released = "rp2_release" in (recipe.variant.name, recipe.init)
+    if released and release is None:
+        raise FileNotFoundError(
+            f"{recipe.variant.name} with INIT={recipe.init} needs the RP2 release. Run `make data` to fetch it."
+        )
+    start = rp2_release.load_weights(release) if released and release is not None else None
+    settings: dict[str, Any] = dataclasses.asdict(recipe) | {
+        "variant": dataclasses.asdict(recipe.variant),
         "data": data.label,
         "train_sha256": data.train.sha256(),
         "train_images": len(data.train),
-        "epochs": PRESETS[preset].epochs,
-        "learning_rate": LEARNING_RATE,
-        "batch_size": BATCH_SIZE,
-        "seed": seed,
+        "start_sha256": weights_sha256(start) if start else None,
     }
-    kept = _checkpoint(path, settings)
-    if kept is not None:
-        return kept
-
-    started = time.perf_counter()
-    print(f"{path}: training on {len(data.train)} images ({data.label}) for {settings['epochs']} epochs", flush=True)
-    model = _train(path, settings, data.train)
-    correct = int((predict(model, data.test.images) == data.test.labels).sum())
-    accuracy = Rate(correct, len(data.test))
-    provenance = {
-        "settings": settings,
-        "test_accuracy": accuracy.value,
-        "test_images": accuracy.n,
-        "test_sha256": data.test.sha256(),
-        "weights_sha256": weights_sha256(layer_weights(model)),
-        "seconds": round(time.perf_counter() - started, 1),
-        "environment": environment(cli.ROOT),
-    }
-    with atomic_path(path) as temporary:
-        model.save(temporary)
-    write_json(path.with_suffix(".json"), provenance)
-    low, high = accuracy.interval()
-    print(f"{path}: {100 * accuracy.value:.1f}% of {accuracy.n} held-out images [{100 * low:.1f}, {100 * high:.1f}]")
-    return model, provenance
+    lock = path.with_name(f".{path.stem}.lock")
+    with locked(lock, waiting=f"{path}: another run is training it; waiting for that"):
+        kept = _take_up(path, settings, precision)
+        if kept is not None:
+            return kept
+        dtype, reason = resolve(precision)
+        if recipe.variant.name == "rp2_release":
+            return _publish_release(path, settings, data, start)
+        return _train(path, recipe, settings | {"precision": dtype}, reason, data, start)
 
 
-def _checkpoint(path: Path, settings: dict[str, Any]) -> tuple[keras.Model, dict[str, Any]] | None:
+def _take_up(path: Path, settings: dict[str, Any], precision: str) -> tuple[keras.Model, dict[str, Any]] | None:
     """Return the model at `path` and its provenance, if it was trained with these settings."""
     if not (path.exists() and path.with_suffix(".json").exists()):
         return None
     provenance = read_json(path.with_suffix(".json"))
+    used = provenance["settings"].get("precision")
+    wanted = settings if used is None else settings | {"precision": used if precision == "auto" else precision}
     model = keras.saving.load_model(path, compile=False)
-    if provenance["settings"] == settings and provenance["weights_sha256"] == weights_sha256(layer_weights(model)):
-        print(f"{path}: taken as it is")
+    if provenance["settings"] == wanted and provenance["weights_sha256"] == weights_sha256(layer_weights(model)):
+        print(f"{path}: taken as it is", flush=True)
         return model, provenance
-    print(f"{path}: trained anew, because {path.with_suffix('.json').name} says that it was trained otherwise")
+    print(f"{path}: made anew, because {path.with_suffix('.json').name} says that it was made otherwise", flush=True)
     return None
 
 
-def _train(path: Path, settings: dict[str, Any], split: Split) -> keras.Model:
-    """Train, going on from the backup of an interrupted training with the same settings."""
+def _train(
+    path: Path,
+    recipe: Recipe,
+    settings: dict[str, Any],
+    reason: str,
+    data: sources.TrainingData,
+    start: LayerWeights | None,
+) -> tuple[keras.Model, dict[str, Any]]:
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    backup = path.parent / f".{path.stem}-{digest}.backup"
-    for other in path.parent.glob(f".{path.stem}-*.backup"):
-        if other != backup:
+    state = path.with_name(f".{path.stem}-{digest}.training")
+    for other in path.parent.glob(f".{path.stem}-*.training"):
+        if other != state:
             shutil.rmtree(other)
-
-    def train_from_backup() -> keras.Model:
-        keras.utils.set_random_seed(settings["seed"])
-        model = lisa_cnn(settings["variant"], seed=settings["seed"])
-        train(
-            model,
-            split.images,
-            split.labels,
-            epochs=settings["epochs"],
-            learning_rate=settings["learning_rate"],
-            batch_size=settings["batch_size"],
-            callbacks=[keras.callbacks.BackupAndRestore(backup)],
-            seed=settings["seed"],
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
-        return model
-
+    board = path.parent / "tensorboard" / path.stem
+    started = time.perf_counter()
+    print(
+        f"{path}: training on {len(data.train)} images ({data.label}) for {recipe.epochs} epochs. {reason}", flush=True
+    )
     try:
-        return train_from_backup()
-    except OSError as error:  # what h5py raises for a file that a kill left half-written
-        if not backup.exists():
+        trained = fit(recipe, data, state=state, dtype=settings["precision"], start=start, board=board)
+    except OSError as error:  # what h5py raises for a damaged file
+        if not any(state.glob("epoch-*")):
             raise
-        print(f"{backup}: damaged ({error}); training from the start", flush=True)
-        shutil.rmtree(backup)
-        return train_from_backup()
+        print(f"{state}: damaged ({error}); training from the start", flush=True)
+        shutil.rmtree(state)
+        trained = fit(recipe, data, state=state, dtype=settings["precision"], start=start, board=board)
+    seconds = time.perf_counter() - started
+    with atomic_path(path.with_suffix(".best.keras")) as temporary:
+        trained.best.save(temporary)
+    with atomic_path(path.with_suffix(".csv")) as temporary:
+        shutil.copyfile(trained.log, temporary)
+    best = {"best_test_accuracy": _accuracy(trained.best, data).value}
+    published = _publish(path, trained.last, settings, data, best | {"precision": reason, "seconds": round(seconds, 1)})
+    shutil.rmtree(state)
+    return published
+
+
+def _publish_release(
+    path: Path, settings: dict[str, Any], data: sources.TrainingData, weights: LayerWeights | None
+) -> tuple[keras.Model, dict[str, Any]]:
+    model = lisa_cnn("rp2_release", weights=weights, dtype="float32")
+    return _publish(path, model, settings, data, {"checkpoint": "RP2 release"})
+
+
+def _publish(
+    path: Path, model: keras.Model, settings: dict[str, Any], data: sources.TrainingData, more: dict[str, Any]
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Write the checkpoint and, last, its provenance, without which it does not count."""
+    accuracy = _accuracy(model, data)
+    provenance = {
+        "settings": settings,
+        "test_accuracy": accuracy.value,
+        "test_correct": accuracy.count,
+        "test_images": accuracy.n,
+        "test_sha256": data.test.sha256(),
+        "weights_sha256": weights_sha256(layer_weights(model)),
+        **more,
+        "environment": environment(cli.ROOT),
+    }
+    path.with_suffix(".json").unlink(missing_ok=True)
+    with atomic_path(path) as temporary:
+        model.save(temporary)
+    write_json(path.with_suffix(".json"), provenance)
+    low, high = accuracy.interval()
+    print(
+        f"{path}: {100 * accuracy.value:.1f}% of {accuracy.n} held-out images [{100 * low:.1f}, {100 * high:.1f}]",
+        flush=True,
+    )
+    return model, provenance
+
+
+def _accuracy(model: keras.Model, data: sources.TrainingData) -> Rate:
+    return Rate(int((predict(model, data.test.images) == data.test.labels).sum()), len(data.test))

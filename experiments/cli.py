@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from blurnet_tf.data.download import DownloadError
+from experiments.precision import PRECISIONS
 from experiments.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +35,20 @@ def add_training_arguments(result: argparse.ArgumentParser) -> None:
     result.add_argument("--preset", choices=PRESETS, default="quick", help="how much work to do")
     result.add_argument("--train-seed", type=natural, default=0, help="seed of the training")
     result.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the trained models")
+    add_precision_argument(result)
+
+
+def add_precision_argument(result: argparse.ArgumentParser) -> None:
+    """Add what trainings and white-box attacks compute in."""
+    result.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="auto: bfloat16 where the machine has it in hardware"
+    )
+
+
+def add_recipe_arguments(result: argparse.ArgumentParser) -> None:
+    """Add what says which of LISA's splits a model is trained on, and where its training starts."""
+    result.add_argument("--split", choices=("track", "random"), default="track", help="of LISA; random leaks")
+    result.add_argument("--init", choices=("random", "rp2_release"), default="random", help="where trainings start")
 
 
 def add_data_arguments(result: argparse.ArgumentParser, sources: Sequence[str]) -> None:
@@ -56,6 +72,17 @@ def natural(text: str, least: int = 0) -> int:
 def positive(text: str) -> int:
     """Parse an integer of at least 1, for argparse."""
     return natural(text, 1)
+
+
+def penalty(text: str) -> float:
+    """Parse a lambda, a finite number of at least 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"must be a finite number of at least 0, received {text}")
+    return value
 
 
 def run(main: Callable[[list[str] | None], None]) -> None:

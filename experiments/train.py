@@ -1,29 +1,39 @@
-"""Train a variant of the LISA-CNN, or take up the checkpoint that an earlier run left."""
+"""Train variants of the LISA-CNN, or take up the checkpoints that an earlier run left."""
 
 from __future__ import annotations
 
-from blurnet_tf.data import sources
-from blurnet_tf.defenses import VARIANTS
+from blurnet_tf.data import rp2_release, sources
+from blurnet_tf.defenses import TRAINED_VARIANTS, VARIANTS
 from experiments import cli
-from experiments.checkpoints import trained_model
-from experiments.presets import PRESETS
+from experiments.checkpoints import checkpoint_path, trained_model
+from experiments.presets import PRESETS, recipe
 
 
 def main(arguments: list[str] | None) -> None:
-    """Train one variant."""
+    """Train some variants, or all of Table 2."""
     parser = cli.parser(__doc__)
     cli.add_training_arguments(parser)
     cli.add_data_arguments(parser, sources.TRAINING_SOURCES)
-    parser.add_argument("--split", choices=("track", "random"), default="track", help="of LISA; random leaks")
-    parser.add_argument("--variant", choices=VARIANTS, default="baseline", help="which model")
+    cli.add_recipe_arguments(parser)
+    choices = ("all", *VARIANTS)
+    parser.add_argument("--variant", choices=choices, nargs="+", default=["all"], help="which models; all: of Table 2")
     options = parser.parse_args(arguments)
-    source = sources.resolve_training(options.data, cli.data_roots(options.data_dir))
+    roots = cli.data_roots(options.data_dir)
+    source = sources.resolve_training(options.data, roots)
     print(source.reason, flush=True)
     work = PRESETS[options.preset]
     data = sources.load_training(
         source, split=options.split, per_class=work.per_class, test_per_class=work.test_per_class
     )
-    trained_model(options.variant, data, preset=options.preset, seed=options.train_seed, folder=options.checkpoints)
+    release = rp2_release.find(roots)
+    for name in TRAINED_VARIANTS if options.variant == ["all"] else options.variant:
+        trained_model(
+            recipe(options.preset, name, seed=options.train_seed, init=options.init),
+            data,
+            path=checkpoint_path(options.checkpoints, data.name, options.preset, name, options.init),
+            precision=options.precision,
+            release=release,
+        )
 
 
 if __name__ == "__main__":

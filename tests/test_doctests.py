@@ -45,7 +45,14 @@ def names() -> dict[str, Any]:
     said = set(np.asarray(model(split.images)).argmax(axis=1).tolist())
     target = next(index for index in range(len(CLASS_NAMES)) if index not in said)
     result = RP2(steps=1)(model, split.images, target, mask)
-    return {"model": model, "images": split.images, "labels": split.labels, "mask": mask, "result": result}
+    return {
+        "model": model,
+        "victims": split,
+        "images": split.images,
+        "labels": split.labels,
+        "mask": mask,
+        "result": result,
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name not in (*ON_THE_RELEASE, *ON_LISA)])

@@ -74,7 +74,8 @@ def test_every_result_is_written(smoke: tuple[Path, str]) -> None:
         "table1.json",
         "table1.md",
     }
-    assert {path.name for path in (folder / "checkpoints" / "smoke").iterdir()} == {"baseline.json", "baseline.keras"}
+    names = {path.name for path in (folder / "checkpoints" / "smoke").iterdir()}
+    assert names >= {"baseline.json", "baseline.keras", "baseline.best.keras", "baseline.csv"}
 
 
 def test_the_table_is_printed_as_it_is_written(smoke: tuple[Path, str]) -> None:
@@ -148,7 +149,7 @@ def test_a_second_run_takes_up_the_checkpoint_and_gives_the_same_bytes(smoke: tu
 
 def test_training_again_from_the_same_seed_gives_the_same_weights(smoke: tuple[Path, str], tmp_path: Path) -> None:
     first = json.loads((smoke[0] / "checkpoints" / "smoke" / "baseline.json").read_text())
-    result = make("train", "DATA=synthetic", "PRESET=smoke", f"CHECKPOINTS={tmp_path}")
+    result = make("train", "DATA=synthetic", "PRESET=smoke", "VARIANT=baseline", f"CHECKPOINTS={tmp_path}")
     assert result.returncode == 0, result.stderr
     second = json.loads((tmp_path / "smoke" / "baseline.json").read_text())
     assert second["weights_sha256"] == first["weights_sha256"]
@@ -161,9 +162,11 @@ def test_another_training_seed_trains_anew(smoke: tuple[Path, str], tmp_path: Pa
     folder.mkdir()
     for name in ("baseline.json", "baseline.keras"):
         (folder / name).write_bytes((smoke[0] / "checkpoints" / "smoke" / name).read_bytes())
-    result = make("train", "DATA=synthetic", "PRESET=smoke", "TRAIN_SEED=1", f"CHECKPOINTS={tmp_path}")
+    result = make(
+        "train", "DATA=synthetic", "PRESET=smoke", "VARIANT=baseline", "TRAIN_SEED=1", f"CHECKPOINTS={tmp_path}"
+    )
     assert result.returncode == 0, result.stderr
-    assert f"{folder}/baseline.keras: trained anew" in result.stdout
+    assert f"{folder}/baseline.keras: made anew" in result.stdout
     second = json.loads((folder / "baseline.json").read_text())
     assert second["settings"] == first["settings"] | {"seed": 1}
     assert second["weights_sha256"] != first["weights_sha256"]
@@ -174,14 +177,15 @@ import dataclasses, pathlib, sys
 from blurnet_tf.data import scenes, sources
 from experiments import checkpoints, cli, presets
 folder, epochs, scenes.GREY_SHARE = pathlib.Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-presets.PRESETS["smoke"] = dataclasses.replace(presets.PRESETS["smoke"], epochs=epochs)
 data = sources.load_training(sources.resolve_training("synthetic", []), per_class=30, test_per_class=10)
-cli.run(lambda _: checkpoints.trained_model("baseline", data, preset="smoke", seed=0, folder=folder))
+recipe = dataclasses.replace(presets.recipe("smoke", "tv_1e-4"), epochs=epochs, schedule="late_cosine")
+cli.run(lambda _: checkpoints.trained_model(recipe, data, path=folder / "tv.keras"))
 """
+KEPT = {"tv.keras", "tv.best.keras", "tv.json", "tv.csv", ".tv.lock", "tensorboard"}
 
 
 def train(folder: Path, epochs: int, *, grey: float = 0.5, kill_at: int | None = None) -> str:
-    """Train a smoke model in a process of its own, and kill that when it has begun an epoch; return what it said."""
+    """Train a small model in a process of its own, and kill that when it has begun an epoch; return what it said."""
     command = [sys.executable, "-u", "-c", PROGRAM, str(folder), str(epochs), str(grey)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
@@ -200,37 +204,52 @@ def epochs_in(said: str) -> list[str]:
 
 
 def test_a_training_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    train(tmp_path / "killed", 5, kill_at=4)
-    assert not (tmp_path / "killed" / "smoke" / "baseline.keras").exists()
-    resumed = train(tmp_path / "killed", 5)
+    killed, straight = tmp_path / "killed", tmp_path / "straight"
+    train(killed, 5, kill_at=4)
+    assert not (killed / "tv.keras").exists()
+    (state,) = killed.glob(".tv-*.training")
+    # A kill between the two files of Keras's backup: the weights of one epoch with the number of another.
+    (state / "work" / "backup" / "training_metadata.json").write_text('{"epoch": 0, "batch": 0}')
+    resumed = train(killed, 5)
     assert epochs_in(resumed)[0] in ("3/5", "4/5", "5/5")  # the kill comes a moment after the line
     assert epochs_in(resumed)[-1] == "5/5"
-    assert {path.name for path in (tmp_path / "killed" / "smoke").iterdir()} == {"baseline.keras", "baseline.json"}
+    assert {path.name for path in killed.iterdir()} == KEPT
 
-    train(tmp_path / "straight", 5)
-    killed, straight = (
-        json.loads((tmp_path / name / "smoke" / "baseline.json").read_text()) for name in ("killed", "straight")
-    )
-    assert killed["weights_sha256"] == straight["weights_sha256"]
+    train(straight, 5)
+    ours, theirs = (json.loads((folder / "tv.json").read_text()) for folder in (killed, straight))
+    for key in ("weights_sha256", "test_accuracy", "best_test_accuracy", "settings"):
+        assert ours[key] == theirs[key], key
+    assert (killed / "tv.csv").read_bytes() == (straight / "tv.csv").read_bytes()
 
 
-def test_a_damaged_backup_is_given_up_and_said_so(tmp_path: Path) -> None:
+def test_a_damaged_state_is_given_up_and_said_so(tmp_path: Path) -> None:
     train(tmp_path, 4, kill_at=3)
-    (backup,) = (tmp_path / "smoke").glob(".baseline-*.backup")
-    for path in backup.rglob("*.h5"):
+    (state,) = tmp_path.glob(".tv-*.training")
+    for path in state.rglob("latest.weights.h5"):
         path.write_bytes(path.read_bytes()[:1000])
     said = train(tmp_path, 4)
-    assert f"{backup}: damaged (" in said
+    assert f"{state}: damaged (" in said
     assert epochs_in(said) == ["1/4", "2/4", "3/4", "4/4"]
-    assert {path.name for path in (tmp_path / "smoke").iterdir()} == {"baseline.keras", "baseline.json"}
+    assert {path.name for path in tmp_path.iterdir()} == KEPT
 
 
-def test_a_checkpoint_of_other_training_data_is_not_taken(tmp_path: Path) -> None:
-    train(tmp_path, 1)
-    assert "taken as it is" in train(tmp_path, 1)
-    said = train(tmp_path, 1, grey=0.0)
-    assert f"{tmp_path}/smoke/baseline.keras: trained anew" in said
-    assert f"{tmp_path}/smoke/baseline.keras: training on" in said
+def test_a_training_leaves_its_log_and_its_best_weights(tmp_path: Path) -> None:
+    train(tmp_path, 3)
+    with (tmp_path / "tv.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "tv_weight", "total_variation"} <= set(rows[0])
+    provenance = json.loads((tmp_path / "tv.json").read_text())
+    assert provenance["best_test_accuracy"] == pytest.approx(max(float(row["val_accuracy"]) for row in rows), abs=0.02)
+    assert provenance["best_test_accuracy"] >= provenance["test_accuracy"] - 0.02
+    assert provenance["settings"]["precision"] in provenance["precision"]
+    for name in ("tv.keras", "tv.best.keras"):
+        model = keras.saving.load_model(tmp_path / name)
+        assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    assert list((tmp_path / "tensorboard" / "tv").rglob("events.*"))
+    # Only settings count: nothing is trained twice, and other data or another length is another training.
+    assert "taken as it is" in train(tmp_path, 3)
+    assert "made anew" in train(tmp_path, 3, grey=0.0)
 
 
 @pytest.mark.slow
@@ -344,6 +363,11 @@ def test_data_and_presets_keep_their_checkpoints_apart() -> None:
         Path("c/lisa/smoke/tv.keras"),
         Path("c/lisa/paper/tv.keras"),
     }
+    assert checkpoint_path(Path("c"), "lisa_random", "quick", "tv") == Path("c/lisa_random/tv.keras")
+    assert checkpoint_path(Path("c"), "lisa", "paper", "tv", "rp2_release") == Path(
+        "c/lisa/paper/from_rp2_release/tv.keras"
+    )
+    assert checkpoint_path(Path("c"), "lisa", "paper", "rp2_release") == Path("c/lisa/rp2_release.keras")
 
 
 @pytest.mark.realdata
@@ -351,11 +375,11 @@ def test_a_defence_is_trained_on_lisa(lisa_folder: Path, tmp_path: Path, monkeyp
     monkeypatch.delenv("BLURNET_DATA", raising=False)
     arguments = ["--data", "lisa", "--data-dir", str(lisa_folder.parent), "--split", "random", "--variant", "tv_1e-4"]
     train_program.main([*arguments, "--preset", "smoke", "--checkpoints", str(tmp_path)])
-    provenance = json.loads((tmp_path / "lisa" / "smoke" / "tv_1e-4.json").read_text())
+    provenance = json.loads((tmp_path / "lisa_random" / "smoke" / "tv_1e-4.json").read_text())
     assert provenance["settings"]["data"] == "LISA, random split (leaks)"
     assert provenance["settings"]["train_images"] + provenance["test_images"] == 6236
     assert 0.5 < provenance["test_accuracy"] < 1
-    model = keras.saving.load_model(tmp_path / "lisa" / "smoke" / "tv_1e-4.keras")
+    model = keras.saving.load_model(tmp_path / "lisa_random" / "smoke" / "tv_1e-4.keras")
     assert model.get_layer("conv1").activity_regularizer.alpha == 1e-4
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+import re
 from pathlib import Path
 
 import cv2
@@ -6,7 +8,16 @@ import pytest
 from matplotlib.colors import to_hex
 
 from blurnet_tf.attacks.masks import draw_sticker_bars
-from blurnet_tf.reporting.figures import adversarial_figure, perturbation_figure, save_figure
+from blurnet_tf.evaluation.records import Record
+from blurnet_tf.reporting.figures import (
+    COLOURS,
+    MARKERS,
+    adversarial_figure,
+    dissimilarity_figure,
+    perturbation_figure,
+    save_figure,
+)
+from blurnet_tf.reporting.white_box import ROWS
 
 RANDOM = np.random.default_rng(0)
 CLEAN = RANDOM.random((7, 32, 32, 3)).astype(np.float32)
@@ -38,11 +49,88 @@ def test_a_perturbation_is_drawn_in_units_of_the_image() -> None:
     np.testing.assert_allclose(figure.axes[3].images[0].get_array(), np.clip(0.5 + perturbation, 0, 1))
 
 
-@pytest.mark.parametrize("draw", ["adversarial", "perturbation"])
+def attack_records(rows: tuple[str, ...], targets: tuple[int, ...] = (12, 17)) -> list[Record]:
+    """Four images a row; target 12 changes one of them at a distance of 0.2, target 17 three at 0.3, in two seeds."""
+    blank = Record(
+        image="", label=14, source="", victim="", target=None, penalty=0.002, seed=0, clean_prediction=14,
+        adversarial_prediction=14, dissimilarity=0.0,
+    )  # fmt: skip
+    return [
+        dataclasses.replace(
+            blank,
+            image=str(image),
+            source=row,
+            victim=row,
+            target=target,
+            seed=seed,
+            adversarial_prediction=target if image < (1 if target == 12 else 3) + seed else 14,
+            dissimilarity=0.2 if target == 12 else 0.3,
+        )
+        for row in rows
+        for target in targets
+        for seed in (0, 1)
+        for image in range(4)
+    ]
+
+
+def test_each_attack_is_a_point_and_each_model_has_its_mean() -> None:
+    rows = ("baseline", "tv_1e-4")
+    figure = dissimilarity_figure(attack_records(rows), titles={"baseline": "Baseline", "tv_1e-4": "TV"}, title="T")
+    (axis,) = figure.axes
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("L2 dissimilarity", "attack success rate (%)")
+    assert len(axis.collections) == 4
+    for points, mean in (axis.collections[:2], axis.collections[2:]):
+        np.testing.assert_allclose(points.get_offsets(), [(0.2, 25), (0.3, 75), (0.2, 50), (0.3, 100)], rtol=1e-12)
+        np.testing.assert_allclose(mean.get_offsets(), [(0.25, 62.5)], rtol=1e-12)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Baseline", "TV"]
+    assert figure.get_suptitle() == "T"
+
+
+def test_no_two_rows_look_the_same_and_each_looks_the_same_in_every_figure() -> None:
+    assert len(set(zip(COLOURS * len(MARKERS), MARKERS * len(COLOURS), strict=True))) == 56
+
+    def colours(rows: tuple[str, ...]) -> dict[str, str]:
+        figure = dissimilarity_figure(attack_records(rows, (12,)), titles={row: row for row in rows})
+        drawn = figure.axes[0].collections[1::2]
+        return {mean.get_label(): to_hex(mean.get_facecolor()[0]) for mean in drawn}
+
+    everything = colours((*ROWS, "mine"))
+    assert list(everything.values()) == [*COLOURS, COLOURS[0]]  # "mine" has a marker of its own
+    assert colours(("tv_1e-4", "mine")) == {"tv_1e-4": everything["tv_1e-4"], "mine": everything["mine"]}
+
+
+@pytest.mark.parametrize("length", [1, 10, 19, 20, 31, 32, 60])
+def test_nothing_of_the_legend_is_cut_off_or_lies_on_the_points(length: int) -> None:
+    figure = dissimilarity_figure(attack_records(ROWS, (12,)), titles=dict.fromkeys(ROWS, ("Abcd efgh " * 6)[:length]))
+    figure.draw_without_rendering()
+    legend, axis = figure.legends[0].get_window_extent(), figure.axes[0].get_window_extent()
+    assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= legend.y0 < legend.y1 < axis.y0
+
+
+@pytest.mark.parametrize(
+    ("rows", "titles", "sentence"),
+    [
+        (("a", "b"), {"a": "A"}, "`titles` must name the victims of the records, a, b. Received: a"),
+        (("a",), {"b": "B", "a": "A"}, "`titles` must name the victims of the records, a. Received: b, a"),
+        ((), {}, "`titles` must name the victims of the records, none. Received: none"),
+    ],
+)
+def test_every_row_needs_a_title_and_every_title_a_row(
+    rows: tuple[str, ...], titles: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        dissimilarity_figure(attack_records(rows), titles=titles)
+
+
+@pytest.mark.parametrize("draw", ["adversarial", "perturbation", "dissimilarity"])
 def test_a_figure_is_saved_whole_and_alike_each_time(tmp_path: Path, draw: str) -> None:
     for name in ("a.png", "b.png"):
         if draw == "adversarial":
             figure = adversarial_figure(CLEAN, CLEAN, ["stop"] * 7, ["stop"] * 7, title="T")
+        elif draw == "dissimilarity":
+            records = attack_records(("baseline",))[:: 1 if name == "a.png" else -1]
+            figure = dissimilarity_figure(records, titles={"baseline": "Baseline"})
         else:
             figure = perturbation_figure(MASK * np.float32([1, 0, -1]), MASK, title="T")
         save_figure(tmp_path / "pictures" / name, figure)

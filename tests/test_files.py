@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blurnet_tf.files import atomic_path, sha256, write_text
+from blurnet_tf.files import atomic_folder, atomic_path, sha256, write_text
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -99,3 +99,42 @@ def test_sha256_of_the_empty_file(tmp_path: Path) -> None:
 def test_sha256_of_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         sha256(tmp_path / "absent")
+
+
+def test_a_folder_appears_whole_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "cells" / "one"
+    with atomic_folder(path) as temporary:
+        (temporary / "a").write_text("a")
+        assert temporary.name.startswith(".one.")
+        assert not path.exists()
+    assert (path / "a").read_text() == "a"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_came_first_stays(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    with atomic_folder(path) as first, atomic_folder(path) as second:
+        (first / "a").write_text("first")
+        (second / "a").write_text("second")
+    assert (path / "a").read_text() == "second"  # the inner block ended first
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_after_an_error_there_is_no_folder(tmp_path: Path, error: type[BaseException]) -> None:
+    def fail() -> None:
+        with atomic_folder(tmp_path / "one") as temporary:
+            (temporary / "a").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_cannot_take_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("a file")
+    with pytest.raises(OSError, match="one"), atomic_folder(tmp_path / "one"):
+        pass
+    assert (tmp_path / "one").read_text() == "a file"
+    assert len(list(tmp_path.iterdir())) == 1

@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from blurnet_tf.defenses.layers import FixedBlur, LearnableBlur
 from blurnet_tf.defenses.lisa_cnn import (
+    TRAINED_VARIANTS,
     TRANSFER_VARIANTS,
     VARIANTS,
     Variant,
@@ -89,6 +90,7 @@ def test_the_model_ends_without_softmax(built: Callable[[str], keras.Model]) -> 
         ("depthwise_7x7", ["conv1", "depthwise", "conv2"], 64 * 49),
         ("tv_1e-4", ["conv1", "conv2"], 0),
         ("tv_1e-5", ["conv1", "conv2"], 0),
+        ("rp2_release", ["conv1", "conv2"], 0),
     ],
 )
 def test_each_variant_adds_its_layer_and_nothing_else(
@@ -101,9 +103,10 @@ def test_each_variant_adds_its_layer_and_nothing_else(
 
 
 def test_the_table_of_variants_is_complete(built: Callable[[str], keras.Model]) -> None:
-    assert len(VARIANTS) == 10
+    assert len(VARIANTS) == 11
     assert all(variant.name == name for name, variant in VARIANTS.items())
-    assert len({variant.title for variant in VARIANTS.values()}) == 10
+    assert len({variant.title for variant in VARIANTS.values()}) == 11
+    assert set(TRAINED_VARIANTS) <= set(VARIANTS)
     assert set(TRANSFER_VARIANTS) <= set(VARIANTS)
     for name in TRANSFER_VARIANTS:
         assert built(name).count_params() == built("baseline").count_params()
@@ -261,7 +264,7 @@ def test_a_variant_is_frozen_and_keyword_only() -> None:
 def test_an_unknown_variant_is_an_error(variant: str) -> None:
     sentence = (
         "`variant` must be one of baseline, input_3x3, input_5x5, feature_3x3, feature_5x5, depthwise_3x3, "
-        f"depthwise_5x5, depthwise_7x7, tv_1e-4, tv_1e-5. Received: variant={variant!r}"
+        f"depthwise_5x5, depthwise_7x7, tv_1e-4, tv_1e-5, rp2_release. Received: variant={variant!r}"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         lisa_cnn(variant)
@@ -335,3 +338,42 @@ def test_weights_that_do_not_fit_are_an_error_and_nothing_is_copied(weights: Any
     for name, arrays in layer_weights(model).items():
         for ours, theirs in zip(arrays, before[name], strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_dtype_is_the_policy_of_every_layer_but_the_logits(built: Callable[[str], keras.Model]) -> None:
+    weights = layer_weights(built("depthwise_5x5"))
+    model = lisa_cnn("depthwise_5x5", weights=weights, dtype="mixed_bfloat16")
+    policies = {layer.name: layer.dtype_policy.name for layer in model.layers if layer.name != "image"}
+    assert policies.pop("logits") == "float32"
+    assert set(policies.values()) == {"mixed_bfloat16"}
+    assert keras.config.dtype_policy().name == "float32"
+    with mixed_bfloat16():
+        model = lisa_cnn("depthwise_5x5", weights=weights, dtype="float32")
+    np.testing.assert_array_equal(model(IMAGES), built("depthwise_5x5")(IMAGES))
+
+
+def test_the_penalty_before_the_relu_sees_what_the_relu_takes_away() -> None:
+    after = lisa_cnn(Variant(name="after", title="", alpha_tv=0.5), seed=0)
+    before = lisa_cnn(Variant(name="before", title="", alpha_tv=0.5, tv_before_relu=True), seed=0)
+    assert names(before) == ["image", "conv1", "conv1_relu", "conv2", "conv3", "flatten", "logits"]
+    np.testing.assert_array_equal(before(IMAGES), after(IMAGES))
+    maps = np.asarray(before.get_layer("conv1")(IMAGES))
+    assert (maps < 0).any()
+    for model, seen in ((before, maps), (after, np.maximum(maps, 0))):
+        variation = np.abs(np.diff(seen, axis=1)).sum() + np.abs(np.diff(seen, axis=2)).sum()
+        model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        plain = lisa_cnn(seed=0)
+        plain.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        labels = np.zeros(len(IMAGES), np.int32)
+        added = model.evaluate(IMAGES, labels, verbose=0) - plain.evaluate(IMAGES, labels, verbose=0)
+        assert added == pytest.approx(0.5 * variation / (len(IMAGES) * 64), rel=1e-4)
+
+
+def test_the_depthwise_filter_starts_as_the_variant_says() -> None:
+    box = lisa_cnn(Variant(name="box", title="", depthwise=3), seed=0).get_layer("depthwise")
+    random = lisa_cnn(Variant(name="random", title="", depthwise=3, depthwise_start="random"), seed=0)
+    np.testing.assert_array_equal(box.kernel, np.full((3, 3, 64, 1), 1 / 9, np.float32))
+    kernel = np.asarray(random.get_layer("depthwise").kernel)
+    assert np.unique(kernel).size > 500
+    again = lisa_cnn(Variant(name="random", title="", depthwise=3, depthwise_start="random"), seed=0)
+    np.testing.assert_array_equal(kernel, again.get_layer("depthwise").kernel)

@@ -248,6 +248,44 @@ def test_help_names_every_target_and_every_variable(project: Project) -> None:
 
 
 def test_training_is_told_its_data_and_its_split(project: Project) -> None:
-    *_, call = project.make("train", "DATA=lisa", "SPLIT=random", "VARIANT=tv_1e-4")
+    *_, call = project.make("train", "DATA=lisa", "SPLIT=random", "VARIANT=tv_1e-4 tv_1e-5", "INIT=rp2_release")
     assert "-m experiments.train --data lisa --data-dir data --split random" in call
-    assert "--variant tv_1e-4" in call
+    assert "--init rp2_release --variant tv_1e-4 tv_1e-5" in call
+    *_, call = project.make("train", "PRECISION=float32")
+    assert "--precision float32 " in call
+    assert call.endswith("--variant all")
+
+
+def test_the_white_box_is_attacked_and_then_tabulated_each_time(project: Project) -> None:
+    for _ in range(2):  # the program itself knows what is whole
+        attack, table = project.make("whitebox", "VENV=", "SEEDS=0 1", "MASK=own.png", "RESULTS=out")
+        assert attack.startswith("-m experiments.whitebox --data auto --data-dir data --split track --preset quick")
+        assert attack.endswith("--variant all --seeds 0 1 --mask own.png --results out/whitebox")
+        assert table == "-m experiments.table2 --results out/whitebox"
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        ([], None),
+        (["LAMBDA=0.1"], "--penalties 0.1 "),
+        (["LAMBDAS=0.1 0.2"], "--penalties 0.1 0.2 "),
+        (["LAMBDA=0.1", "LAMBDAS=0.3"], "--penalties 0.3 "),
+    ],
+)
+def test_the_lambdas_of_the_white_box_are_those_of_the_preset_unless_they_are_given(
+    project: Project, settings: list[str], flag: str | None
+) -> None:
+    attack, _ = project.make("whitebox", "VENV=", *settings)
+    assert (flag is None and "--penalties" not in attack) or f"{flag}" in attack
+
+
+def test_the_seed_of_the_white_box_is_seed_unless_seeds_are_given(project: Project) -> None:
+    attack, _ = project.make("whitebox", "VENV=", "SEED=3")
+    assert "--seeds 3 " in attack
+
+
+def test_chaos_and_reproduction_are_told_what_to_do(project: Project) -> None:
+    assert project.make("chaos", "VENV=") == ["-m experiments.chaos --kills 20 --results results/chaos"]
+    (call,) = project.make("reproduction", "VENV=", "RUN=baseline tv_1e-4")
+    assert call.endswith("--run baseline tv_1e-4 --results results/reproduction")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,33 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside `path` to fill; rename it to `path` when the block ends without an error.
+
+    A `path` that is there by then stays as it is, and the new folder is dropped: for folders whose name says what is
+    in them, so that two writers write the same. Missing parents are made. After an error nothing is left behind.
+
+    Example:
+        >>> with atomic_folder("results/cells/one") as temporary:
+        ...     _ = (temporary / "records.csv").write_text("")
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        try:
+            temporary.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -130,7 +130,7 @@ class TrainingData:
     """What a classifier is trained and tested on.
 
     Attributes:
-        name: "lisa" or "synthetic".
+        name: "lisa", "lisa_random" (the split that leaks) or "synthetic".
         label: The data and its split in a few words, for the head of a table; it says so if the split leaks.
         train: The images to train on.
         test: The images that are held out.
@@ -163,7 +163,8 @@ def load_training(
     """
     if resolved.folder is not None:
         splits = lisa.load_splits(resolved.folder, split=split)
-        return TrainingData(name="lisa", label=f"LISA, {splits.label}", train=splits.train, test=splits.test)
+        name = "lisa" if split == "track" else f"lisa_{split}"
+        return TrainingData(name=name, label=f"LISA, {splits.label}", train=splits.train, test=splits.test)
     from blurnet_tf.data import synthetic  # here, so that a run on LISA never loads the drawing
 
     return TrainingData(

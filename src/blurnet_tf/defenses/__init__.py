@@ -4,6 +4,7 @@ from blurnet_tf.defenses.callbacks import TVLossCallback
 from blurnet_tf.defenses.kernels import KERNELS, blur_kernel
 from blurnet_tf.defenses.layers import FixedBlur, LearnableBlur
 from blurnet_tf.defenses.lisa_cnn import (
+    TRAINED_VARIANTS,
     TRANSFER_VARIANTS,
     VARIANTS,
     Variant,
@@ -16,6 +17,7 @@ from blurnet_tf.defenses.training import train
 
 __all__ = [
     "KERNELS",
+    "TRAINED_VARIANTS",
     "TRANSFER_VARIANTS",
     "VARIANTS",
     "ChannelLInf",

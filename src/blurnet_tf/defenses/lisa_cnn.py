@@ -30,7 +30,9 @@ class Variant:
         feature_blur: Side of the box blur on the first layer's maps (Table 1).
         depthwise: Side of the trainable depthwise filter on the first layer's maps (Table 2).
         alpha: Weight of the L-infinity penalty on that filter, Eq. 3.
+        depthwise_start: What that filter starts from, "box" or "random"; see `LearnableBlur`.
         alpha_tv: Weight of the total-variation penalty on the first layer's maps, Eq. 5.
+        tv_before_relu: Whether that penalty is on the maps before the ReLU. The paper's are after it.
     """
 
     name: str
@@ -39,7 +41,9 @@ class Variant:
     feature_blur: int = 0
     depthwise: int = 0
     alpha: float = 0.0
+    depthwise_start: str = "box"
     alpha_tv: float = 0.0
+    tv_before_relu: bool = False
 
 
 VARIANTS: dict[str, Variant] = {
@@ -55,12 +59,18 @@ VARIANTS: dict[str, Variant] = {
         Variant(name="depthwise_7x7", title="7x7 conv", depthwise=7, alpha=0.1),
         Variant(name="tv_1e-4", title="TV 1e-4", alpha_tv=1e-4),
         Variant(name="tv_1e-5", title="TV 1e-5", alpha_tv=1e-5),
+        Variant(name="rp2_release", title="RP2's released weights"),
     )
 }
-"""Every variant of the two tables of the paper, by name. The titles are the paper's."""
+"""Every variant of the two tables of the paper, by name, with its titles; and the model that RP2's authors released."""
 
 TRANSFER_VARIANTS: tuple[str, ...] = ("baseline", "input_3x3", "input_5x5", "feature_3x3", "feature_5x5")
 """The rows of Table 1. They share the baseline's weights: only a fixed blur is put in."""
+
+TRAINED_VARIANTS: tuple[str, ...] = (
+    "baseline", "depthwise_3x3", "depthwise_5x5", "depthwise_7x7", "tv_1e-4", "tv_1e-5",
+)  # fmt: skip
+"""The rows of Table 2, each with a training of its own."""
 
 
 def lisa_cnn(
@@ -69,12 +79,14 @@ def lisa_cnn(
     classes: int = len(CLASS_NAMES),
     weights: LayerWeights | None = None,
     seed: int | None = None,
+    dtype: str | None = None,
 ) -> keras.Model:
     """Build the LISA-CNN, undefended or as one of its variants.
 
     Three convolutions with ReLU (64 of 8x8 stride 2 SAME, 128 of 6x6 stride 2 VALID, 128 of 5x5 VALID) and one dense
     layer: the model that CleverHans 1 called `cnn_model` and that RP2 attacks. The baseline has 726,354 parameters.
-    Layers: ``[input_blur,] conv1, [feature_blur or depthwise,] conv2, conv3, flatten, logits``.
+    Layers: ``[input_blur,] conv1, [feature_blur or depthwise,] conv2, conv3, flatten, logits``; with
+    `tv_before_relu`, ``conv1_relu`` follows ``conv1``.
 
     Args:
         variant: A name in `VARIANTS`, or a `Variant` of your own.
@@ -82,6 +94,8 @@ def lisa_cnn(
         weights: Arrays to start from, by layer name, for example `layer_weights(other_model)`. Layers that they do not
             name keep their random start.
         seed: Seed of the random start; `None` takes Keras's global one.
+        dtype: "float32", or a policy such as "mixed_bfloat16", which computes in bfloat16 on float32 weights; `None`
+            takes Keras's global policy. The logits are float32 under every policy.
 
     Returns:
         A functional model from `image`, float32 (n, 32, 32, 3) RGB in [0, 1], to `logits`, float32 (n, classes).
@@ -105,24 +119,36 @@ def lisa_cnn(
     image = keras.Input(INPUT_SHAPE, name="image")
     x = image
     if variant.input_blur:
-        x = FixedBlur(variant.input_blur, name="input_blur")(x)
+        x = FixedBlur(variant.input_blur, dtype=dtype, name="input_blur")(x)
     x = keras.layers.Conv2D(
         64,
         8,
         strides=2,
         padding="same",
-        activation="relu",
+        activation=None if variant.tv_before_relu else "relu",
         activity_regularizer=TotalVariation(variant.alpha_tv) if variant.alpha_tv else None,
         kernel_initializer=start(0),
+        dtype=dtype,
         name="conv1",
     )(x)
+    if variant.tv_before_relu:
+        x = keras.layers.ReLU(dtype=dtype, name="conv1_relu")(x)
     if variant.feature_blur:
-        x = FixedBlur(variant.feature_blur, name="feature_blur")(x)
+        x = FixedBlur(variant.feature_blur, dtype=dtype, name="feature_blur")(x)
     if variant.depthwise:
-        x = LearnableBlur(variant.depthwise, alpha=variant.alpha, name="depthwise")(x)
-    x = keras.layers.Conv2D(128, 6, strides=2, activation="relu", kernel_initializer=start(1), name="conv2")(x)
-    x = keras.layers.Conv2D(128, 5, activation="relu", kernel_initializer=start(2), name="conv3")(x)
-    x = keras.layers.Flatten(name="flatten")(x)
+        x = LearnableBlur(
+            variant.depthwise,
+            alpha=variant.alpha,
+            start=variant.depthwise_start,
+            seed=None if seed is None else seed + 4,
+            dtype=dtype,
+            name="depthwise",
+        )(x)
+    for offset, (name, size, stride) in enumerate((("conv2", 6, 2), ("conv3", 5, 1)), start=1):
+        x = keras.layers.Conv2D(
+            128, size, strides=stride, activation="relu", kernel_initializer=start(offset), dtype=dtype, name=name
+        )(x)
+    x = keras.layers.Flatten(dtype=dtype, name="flatten")(x)
     # float32 also under a mixed-precision policy: a loss and an argmax on half-precision logits are too coarse.
     x = keras.layers.Dense(classes, dtype="float32", kernel_initializer=start(3), name="logits")(x)
     model = keras.Model(image, x, name=variant.name)

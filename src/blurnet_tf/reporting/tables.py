@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from blurnet_tf.defenses.lisa_cnn import TRANSFER_VARIANTS, VARIANTS
 from blurnet_tf.evaluation import metrics
-from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.provenance import write_json
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.files import write_text
@@ -54,7 +53,7 @@ def transfer_table(records: Sequence[Record]) -> list[dict[str, Any]]:
         rates["prediction_changed"] = metrics.prediction_changed(mine)
         rates["target_reached"] = metrics.target_reached(mine)
         for key, rate in rates.items():
-            row |= _with_interval(key, rate)
+            row |= with_interval(key, rate.value, rate.n)
         row |= {"l2_dissimilarity": metrics.mean_dissimilarity(mine), "n": len(mine)}
         row["paper_accuracy"], row["paper_attack_success"] = PAPER_TABLE_1[name]
         rows.append(row)
@@ -73,9 +72,9 @@ def transfer_markdown(rows: Sequence[dict[str, Any]], caption: str, *, comparabl
     lines = [
         (
             row["title"],
-            _per_cent(row, "accuracy"),
+            per_cent(row, "accuracy"),
             f"{100 * row['paper_accuracy']:.1f}",
-            _per_cent(row, "attack_success"),
+            per_cent(row, "attack_success"),
             f"{100 * row['paper_attack_success']:.1f}",
             f"{100 * row['target_reached']:.1f}",
             f"{row['l2_dissimilarity']:.3f}",
@@ -92,31 +91,52 @@ def transfer_markdown(rows: Sequence[dict[str, Any]], caption: str, *, comparabl
             " This run is not the paper's, which attacked RP2's released model and photographs with the settings and "
             "the mask of its authors: its figures are here for orientation only."
         )
-    return f"{caption}\n\n{_markdown(header, lines)}\n\n{note}\n"
+    return f"{caption}\n\n{markdown_table(header, lines)}\n\n{note}\n"
 
 
 def write_table(folder: str | os.PathLike[str], name: str, rows: Sequence[dict[str, Any]], markdown: str) -> None:
-    """Write `<name>.csv`, `<name>.md` and, last, `<name>.json` into a folder, each atomically."""
+    """Write `<name>.csv`, `<name>.md` and, last, `<name>.json` into a folder, each atomically.
+
+    In the CSV file the values of a list stand in one field with spaces between them, and `None` is an empty field.
+    """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow(
+            {key: " ".join(map(str, value)) if isinstance(value, list) else value for key, value in row.items()}
+        )
     folder = Path(folder)
     write_text(folder / f"{name}.csv", text.getvalue())
     write_text(folder / f"{name}.md", markdown)
     write_json(folder / f"{name}.json", list(rows))
 
 
-def _with_interval(key: str, rate: Rate) -> dict[str, float]:
-    low, high = rate.interval()
-    return {key: rate.value, f"{key}_low": low, f"{key}_high": high}
+def with_interval(key: str, share: float, n: int) -> dict[str, float]:
+    """Return a share of `n` images as the columns `<key>`, `<key>_low` and `<key>_high`: its 95% Wilson interval."""
+    low, high = metrics.wilson(share, n)
+    return {key: share, f"{key}_low": low, f"{key}_high": high}
 
 
-def _per_cent(row: dict[str, Any], key: str) -> str:
+def per_cent(row: Mapping[str, Any], key: str) -> str:
+    """Return what `with_interval` put into a row, in per cent.
+
+    Example:
+        >>> per_cent(with_interval("accuracy", 0.9, 40), "accuracy")
+        '90.0 [76.9, 96.0]'
+    """
     return f"{100 * row[key]:.1f} [{100 * row[f'{key}_low']:.1f}, {100 * row[f'{key}_high']:.1f}]"
 
 
-def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown whose columns are even in plain text too: the first left, the others right.
+
+    Example:
+        >>> print(markdown_table(("", "n"), [("Baseline", "40")]))
+        |          |  n |
+        |----------|---:|
+        | Baseline | 40 |
+    """
     widths = [max(len(line[column]) for line in (header, *lines)) for column in range(len(header))]
 
     def row(cells: Sequence[str]) -> str:

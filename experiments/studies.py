@@ -1,0 +1,88 @@
+"""The runs of docs/reproduction.md: what moves the numbers of Table 2, one thing at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from blurnet_tf.attacks import RP2
+from blurnet_tf.defenses import VARIANTS, Variant
+from experiments.presets import Recipe, recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One run.
+
+    Attributes:
+        name: Its name, also that of its files.
+        change: What differs from the first run of the same variant.
+        recipe: How the model is trained. Its variant has the name of the training, which studies may share.
+        split: Of LISA.
+        attack: How it is attacked.
+    """
+
+    name: str
+    change: str
+    recipe: Recipe
+    split: str
+    attack: RP2
+
+
+def _study(
+    variant: str,
+    name: str,
+    change: str,
+    *,
+    split: str = "track",
+    defence: dict[str, object] | None = None,
+    training: dict[str, object] | None = None,
+    attack: dict[str, object] | None = None,
+) -> Study:
+    base = VARIANTS[variant]
+    trained = f"{variant}__{name}" if (defence or training or split != "track") else variant
+    changed: Variant = dataclasses.replace(base, name=trained, title=f"{base.title}: {change}", **(defence or {}))  # type: ignore[arg-type]
+    return Study(
+        name=f"{variant}__{name}" if name else variant,
+        change=change,
+        recipe=dataclasses.replace(recipe("quick", variant), variant=changed, **(training or {})),  # type: ignore[arg-type]
+        split=split,
+        attack=dataclasses.replace(RP2(), **(attack or {})),  # type: ignore[arg-type]
+    )
+
+
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        _study("baseline", "", "none: the `quick` preset"),
+        _study("tv_1e-4", "", "none: the `quick` preset"),
+        _study("depthwise_7x7", "", "none: the `quick` preset"),
+        _study("baseline", "seed-1", "training seed 1", training={"seed": 1}),
+        _study("baseline", "seed-2", "training seed 2", training={"seed": 2}),
+        _study("tv_1e-4", "seed-1", "training seed 1", training={"seed": 1}),
+        _study("tv_1e-4", "seed-2", "training seed 2", training={"seed": 2}),
+        _study("baseline", "attack-seed-1", "attack seed 1", attack={"seed": 1}),
+        _study("baseline", "constant", "constant learning rate", training={"schedule": "constant"}),
+        _study("baseline", "random-split", "random split (leaks)", split="random"),
+        _study("baseline", "from-rp2", "starts from RP2's weights", training={"init": "rp2_release"}),
+        _study("tv_1e-4", "from-rp2", "starts from RP2's weights", training={"init": "rp2_release"}),
+        _study("depthwise_7x7", "from-rp2", "starts from RP2's weights", training={"init": "rp2_release"}),
+        _study("tv_1e-4", "alpha-0.01", "alpha 0.01", defence={"alpha_tv": 0.01}),
+        _study("tv_1e-4", "alpha-0.1", "alpha 0.1", defence={"alpha_tv": 0.1}),
+        _study("tv_1e-4", "alpha-1", "alpha 1", defence={"alpha_tv": 1.0}),
+        _study("tv_1e-4", "before-relu", "TV before the ReLU", defence={"tv_before_relu": True}),
+        _study(
+            "tv_1e-4",
+            "alpha-0.1-before-relu",
+            "alpha 0.1, TV before the ReLU",
+            defence={"alpha_tv": 0.1, "tv_before_relu": True},
+        ),
+        _study("depthwise_7x7", "random-start", "filters start at random", defence={"depthwise_start": "random"}),
+        _study("depthwise_7x7", "alpha-0", "alpha 0: no penalty", defence={"alpha": 0.0}),
+        _study("baseline", "lambda-0", "lambda 0", attack={"penalty": 0.0}),
+        _study("baseline", "lambda-0.2", "lambda 0.2", attack={"penalty": 0.2}),
+        _study("baseline", "nps-original", "NPS as in RP2's code", attack={"nps": "original"}),
+        _study("baseline", "nps-corrected", "NPS of the printed colour", attack={"nps": "corrected"}),
+    )
+}
+"""Every run by name, in the order of the table. The first three are the ones that the others differ from."""

@@ -1,0 +1,97 @@
+"""A sweep of white-box attacks as cells: one for each variant, lambda and seed, with all targets in one batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from blurnet_tf.attacks import RP2
+from blurnet_tf.defenses import Variant, layer_weights, lisa_cnn
+from blurnet_tf.evaluation.attacking import attack_white_box, cover, other_classes
+from blurnet_tf.evaluation.provenance import weights_sha256
+from experiments.cells import Cell, Content, fill
+from experiments.setting import Setting
+
+FORMAT = 1
+"""Raised when cells of the same inputs get another content, so that older ones are not taken for new ones."""
+
+
+class Sweep:
+    """The cells of a sweep, and how each is computed.
+
+    Args:
+        setting: What is attacked.
+        dtype: The Keras policy that the attack computes in. All scoring is in float32.
+    """
+
+    def __init__(self, setting: Setting, dtype: str) -> None:
+        self.cells: list[Cell] = []
+        self._setting, self._dtype = setting, dtype
+        self._targets = other_classes(setting.victims)
+        self._models: dict[str, tuple[Variant, keras.Model]] = {}
+        self._plan: dict[str, tuple[str, RP2 | None]] = {}
+        self._attacked: tuple[str, keras.Model] | None = None
+
+    def add_model(self, variant: Variant, model: keras.Model) -> None:
+        """Add a trained float32 model; in the records it has the name of its variant."""
+        self._models[variant.name] = (variant, model)
+
+    def run(self, root: Path) -> None:
+        """Compute the cells that the folder `root` lacks."""
+        fill(root, self.cells, self._compute)
+
+    def floor(self, name: str) -> Cell:
+        """Add the cell of plain stickers on one variant, and return it."""
+        return self._add(Cell(name=f"{name}_floor", inputs=self._inputs(name)), name, None)
+
+    def attack(self, name: str, attack: RP2) -> Cell:
+        """Add the cell of an attack on one variant, and return it."""
+        inputs = {
+            **self._inputs(name),
+            "targets": self._targets,
+            "attack": dataclasses.asdict(attack),
+            "palette": None if attack.nps is None else hashlib.sha256(self._setting.palette.tobytes()).hexdigest(),
+            "dtype": self._dtype,
+        }
+        title = f"{name}_lambda-{attack.penalty:g}_seed-{attack.seed}"
+        return self._add(Cell(name=title, inputs=inputs), name, attack)
+
+    def _compute(self, cell: Cell) -> Content:
+        """Compute the content of a cell."""
+        name, attack = self._plan[cell.folder]
+        (variant, model), setting = self._models[name], self._setting
+        if attack is None:
+            return cover(model, setting.victims, setting.mask, name=name), {}
+        if self._attacked is None or self._attacked[0] != name:  # one at a time: its compiled step is kept alive
+            weights = layer_weights(model)
+            self._attacked = (name, lisa_cnn(variant, weights=weights, dtype=self._dtype))
+        records, result = attack_white_box(
+            attack,
+            self._attacked[1],
+            setting.victims,
+            self._targets,
+            setting.mask,
+            name=name,
+            scored_by=model,
+            palette=setting.palette if attack.nps else None,
+        )
+        return records, {"perturbation": result.perturbation, **result.history}
+
+    def _add(self, cell: Cell, name: str, attack: RP2 | None) -> Cell:
+        self.cells.append(cell)
+        self._plan[cell.folder] = (name, attack)
+        return cell
+
+    def _inputs(self, name: str) -> dict[str, Any]:
+        variant, model = self._models[name]
+        return {
+            "format": FORMAT,
+            "variant": dataclasses.asdict(variant),
+            "weights_sha256": weights_sha256(layer_weights(model)),
+            "victims_sha256": self._setting.victims.sha256(),
+            "mask_sha256": hashlib.sha256(self._setting.mask.tobytes()).hexdigest(),
+        }

@@ -1,0 +1,83 @@
+"""Table 2 of the paper and its Figure 4, from the cells of the white-box experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from blurnet_tf.evaluation.metrics import Rate
+from blurnet_tf.evaluation.provenance import read_json
+from blurnet_tf.evaluation.records import Record, read_records
+from blurnet_tf.reporting.figures import dissimilarity_figure, save_figure
+from blurnet_tf.reporting.tables import write_table
+from blurnet_tf.reporting.white_box import white_box_markdown, white_box_table
+from experiments import cli
+from experiments.cells import RECORDS
+
+
+def main(arguments: list[str] | None) -> None:
+    """Draw the figure, write the tables, print Table 2."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--results", type=Path, default=Path("results/whitebox"), help="what the experiment wrote")
+    results: Path = parser.parse_args(arguments).results
+    run = read_json(results / "run.json")
+
+    def read(folders: list[str]) -> list[Record]:
+        return [record for folder in folders for record in read_records(results / "cells" / folder / RECORDS)]
+
+    records = read([folder for row in run["rows"].values() for folder in row["cells"]])
+    floor = read([row["floor"] for row in run["rows"].values()])
+    legitimate = {name: Rate(row["legitimate"]["correct"], row["legitimate"]["n"]) for name, row in run["rows"].items()}
+    rows = white_box_table(records, floor, legitimate, class_names=run["class_names"])
+    markdown = white_box_markdown(rows, _caption(run, rows), notes=_notes(run))
+    penalties = sorted({record.penalty for record in records})
+    if len(penalties) > 1:
+        parts = [(penalty, [record for record in records if record.penalty == penalty]) for penalty in penalties]
+        by_lambda = [
+            {"lambda": penalty, **row}
+            for penalty, part in parts
+            for row in white_box_table(part, floor, legitimate, class_names=run["class_names"])
+        ]
+        write_table(results, "table2_by_lambda", by_lambda, markdown)
+    figure = dissimilarity_figure(records, titles={row["row"]: row["title"] for row in rows})
+    save_figure(results / "figure4.png", figure)
+    write_table(results, "table2", rows, markdown)
+    print(f"\n{markdown}\nWritten to {results}/")
+
+
+def _caption(run: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    first = rows[0]
+    return (
+        f"Table 2: {run['training_data']}; {first['n_images']} stop signs ({run['data']['source']}), "
+        f"{first['n_targets']} targets, lambda {', '.join(f'{one:g}' for one in first['lambdas'])}, "
+        f"{run['attack']['steps']} steps, seeds {', '.join(map(str, first['seeds']))}, preset {run['preset']}"
+    )
+
+
+def _notes(run: dict[str, Any]) -> list[str]:
+    """Return what a reader must know of this run to compare it."""
+    notes = []
+    if "leaks" in run["training_data"]:
+        notes.append(
+            "The random split leaks: near duplicates of the test images are among the training images, so that the "
+            "legitimate accuracy is too high."
+        )
+    if run["init"] != "random":
+        notes.append(f"The trainings started from the weights of {run['init']}.")
+    if "rp2_release" in run["rows"]:
+        notes.append(
+            "RP2's released weights were trained by their authors, on a part of LISA that is not known: their "
+            "legitimate accuracy may count images that they were trained on. The paper has no such row."
+        )
+    if run["attack"]["nps"]:
+        notes.append(f"With the {run['attack']['nps']} non-printability score.")
+    if not run["authentic"] or run["preset"] != "paper":
+        notes.append(
+            "This run is not the paper's protocol (2000 epochs on LISA, RP2's photographs and mask): the paper's "
+            "figures are here for orientation."
+        )
+    return notes
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,99 @@
+"""The white-box experiment: attack every variant through its defence, for each target, lambda and seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from blurnet_tf.attacks import RP2
+from blurnet_tf.data import rp2_release, sources
+from blurnet_tf.defenses import TRAINED_VARIANTS, VARIANTS
+from blurnet_tf.evaluation.provenance import environment, write_json
+from experiments import cli
+from experiments.checkpoints import checkpoint_path, trained_model
+from experiments.precision import resolve
+from experiments.presets import PRESETS, recipe
+from experiments.setting import load_setting
+from experiments.sweep import Sweep
+
+
+def main(arguments: list[str] | None) -> None:
+    """Train what is not trained, fill the cells, and write what `experiments.table2` makes the table of."""
+    options = _parse(arguments)
+    work = PRESETS[options.preset]
+    roots = cli.data_roots(options.data_dir)
+    training = sources.resolve_training(options.data, roots)
+    print(training.reason, flush=True)
+    victims = sources.resolve("auto" if training.name == "lisa" else "synthetic", roots)
+    print(f"To attack: {victims.reason.split(': ', 1)[1]}", flush=True)
+    setting = load_setting(victims, mask=options.mask, palette=options.palette, printable=options.nps is not None)
+    data = sources.load_training(
+        training, split=options.split, per_class=work.per_class, test_per_class=work.test_per_class
+    )
+    release = rp2_release.find(roots) if training.name == "lisa" else None
+    everything = [*TRAINED_VARIANTS, *["rp2_release"] * (release is not None)]
+    dtype, reason = resolve(options.precision)
+
+    models: dict[str, keras.Model] = {}
+    rows: dict[str, Any] = {}
+    for name in everything if options.variant == ["all"] else options.variant:
+        path = checkpoint_path(options.checkpoints, data.name, options.preset, name, options.init)
+        models[name], provenance = trained_model(
+            recipe(options.preset, name, seed=options.train_seed, init=options.init),
+            data,
+            path=path,
+            precision=options.precision,
+            release=release,
+        )
+        legitimate = {"correct": provenance["test_correct"], "n": provenance["test_images"]}
+        rows[name] = {"checkpoint": str(path), "legitimate": legitimate, "training": provenance}
+
+    steps = work.steps if options.steps is None else options.steps
+    sweep = Sweep(setting, dtype)
+    for name, model in models.items():
+        sweep.add_model(VARIANTS[name], model)
+        floor = sweep.floor(name)
+        attacks = [
+            sweep.attack(name, RP2(steps=steps, penalty=penalty, nps=options.nps, seed=seed))
+            for seed in options.seeds
+            for penalty in options.penalties or work.penalties
+        ]
+        rows[name] |= {"floor": floor.folder, "cells": [cell.folder for cell in attacks]}
+    results: Path = options.results
+    print(f"Attacking in {dtype}, scoring in float32. {reason}", flush=True)
+    sweep.run(results / "cells")
+    run = {
+        **setting.describe(),
+        "training_data": data.label,
+        "preset": options.preset,
+        "init": options.init,
+        "attack": {"steps": steps, "nps": options.nps},
+        "precision": reason,
+        "authentic": setting.authentic,
+        "rows": rows,
+        "environment": environment(cli.ROOT),
+    }
+    write_json(results / "run.json", run)
+
+
+def _parse(arguments: list[str] | None) -> Any:
+    parser = cli.parser(__doc__)
+    cli.add_training_arguments(parser)
+    cli.add_data_arguments(parser, sources.TRAINING_SOURCES)
+    cli.add_recipe_arguments(parser)
+    choices = ("all", *TRAINED_VARIANTS, "rp2_release")
+    parser.add_argument("--variant", choices=choices, nargs="+", default=["all"], help="which rows")
+    parser.add_argument("--penalties", type=cli.penalty, nargs="+", help="lambdas (default: the preset's)")
+    parser.add_argument("--seeds", type=cli.natural, nargs="+", default=[0], help="seeds of the attack")
+    parser.add_argument("--steps", type=cli.positive, help="steps of the attack (default: the preset's)")
+    parser.add_argument("--mask", type=Path, help="image of the mask (default: that of the victims)")
+    parser.add_argument("--palette", type=Path, help="printable colours, with --nps (default: that of the victims)")
+    parser.add_argument("--nps", choices=("original", "corrected"), help="add a non-printability score")
+    parser.add_argument("--results", type=Path, default=Path("results/whitebox"), help="folder to write to")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,94 @@
+"""The white-box evaluation on small models."""
+
+import keras
+import numpy as np
+import pytest
+
+from blurnet_tf.attacks import RP2
+from blurnet_tf.data.split import Split
+from blurnet_tf.defenses import layer_weights, lisa_cnn
+from blurnet_tf.evaluation import metrics
+from blurnet_tf.evaluation.attacking import attack_white_box, cover, other_classes
+from blurnet_tf.evaluation.scoring import predict
+
+RNG = np.random.default_rng(0)
+MASK = np.zeros((32, 32, 1), np.float32)
+MASK[10:20, 8:24] = 1
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return lisa_cnn("depthwise_3x3", seed=0)
+
+
+@pytest.fixture(scope="module")
+def split(model: keras.Model) -> Split:
+    images = RNG.uniform(0, 1, (5, 32, 32, 3)).astype(np.float32)
+    return Split(images=images, labels=predict(model, images), ids=tuple("abcde"))
+
+
+def test_the_targets_are_all_classes_but_the_labels() -> None:
+    split = Split(
+        images=np.zeros((2, 4, 4, 3), np.float32), labels=np.array([2, 0], np.int32), ids=("a", "b"),
+        class_names=("zero", "one", "two", "three"),
+    )  # fmt: skip
+    assert other_classes(split) == (1, 3)
+
+
+def test_every_target_and_image_has_a_record_of_what_the_model_says(model: keras.Model, split: Split) -> None:
+    targets = other_classes(split)[:3]
+    attack = RP2(steps=4, penalty=0.5, seed=3)
+    records, result = attack_white_box(attack, model, split, targets, MASK, name="mine")
+    adversarial = result.apply(split.images)
+    assert [(record.target, record.image) for record in records] == [
+        (target, image) for target in targets for image in split.ids
+    ]
+    expected = np.concatenate([predict(model, one) for one in adversarial])
+    assert [record.adversarial_prediction for record in records] == expected.tolist()
+    assert {(record.source, record.victim, record.penalty, record.seed) for record in records} == {
+        ("mine", "mine", 0.5, 3)
+    }
+    # What the attack itself counted after its last step is what is found in the records.
+    for index, target in enumerate(targets):
+        mine = [record for record in records if record.target == target]
+        assert metrics.prediction_changed(mine).value == pytest.approx(result.history["success"][-1, index])
+
+
+def test_an_attack_in_bfloat16_is_scored_by_the_model_in_float32(model: keras.Model, split: Split) -> None:
+    coarse = lisa_cnn("depthwise_3x3", weights=layer_weights(model), dtype="mixed_bfloat16")
+    targets = other_classes(split)[:2]
+    records, result = attack_white_box(RP2(steps=3), coarse, split, targets, MASK, name="mine", scored_by=model)
+    expected = np.concatenate([predict(model, one) for one in result.apply(split.images)])
+    assert [record.adversarial_prediction for record in records] == expected.tolist()
+    assert [record.clean_prediction for record in records[:5]] == predict(model, split.images).tolist()
+
+
+def test_plain_stickers_cover_the_mask_and_nothing_else(split: Split) -> None:
+    seen: list[np.ndarray] = []
+
+    def model(images: object) -> np.ndarray:
+        seen.append(np.asarray(images))
+        return np.eye(18, dtype=np.float32)[np.zeros(len(seen[-1]), int)]
+
+    records = cover(model, split, MASK, name="mine", draws=2)
+    stickers = [one for one in seen if np.abs(one - split.images).max() > 0]
+    assert len(stickers) == 4
+    inside = MASK[..., 0] > 0
+    for sticker in stickers:
+        np.testing.assert_array_equal(sticker[:, ~inside], split.images[:, ~inside])
+    white, black, first, second = (sticker[:, inside] for sticker in stickers)
+    assert (white == 1).all()
+    assert (black == 0).all()
+    for random in (first, second):
+        np.testing.assert_array_equal(random, np.broadcast_to(random[:1], random.shape))  # the same on all images
+        assert len(np.unique(random[0], axis=0)) == inside.sum()  # a colour for each pixel
+    assert np.abs(first - second).max() > 0
+    assert [(record.source, record.seed) for record in records[::5]] == [
+        ("white", 0), ("black", 0), ("random", 0), ("random", 1),
+    ]  # fmt: skip
+    assert {(record.target, record.penalty, record.victim) for record in records} == {(None, 0.0, "mine")}
+
+
+def test_the_draws_are_the_same_each_time(model: keras.Model, split: Split) -> None:
+    assert cover(model, split, MASK, name="mine", draws=3) == cover(model, split, MASK, name="mine", draws=3)
+    assert cover(model, split, MASK, name="mine", draws=1) == cover(model, split, MASK, name="mine", draws=3)[:15]

@@ -1,0 +1,162 @@
+"""Cells of a sweep: whole or absent, computed once, shared by runs."""
+
+import json
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blurnet_tf.evaluation.records import Record, read_records
+from experiments.cells import ARRAYS, PROVENANCE, RECORDS, Cell, Content, fill
+from experiments.locks import locked
+
+CELLS = [Cell(name=f"cell-{number}", inputs={"number": number}) for number in range(3)]
+
+
+def content(cell: Cell) -> Content:
+    record = Record(
+        image="1.png",
+        label=14,
+        source="baseline",
+        victim="baseline",
+        target=12,
+        penalty=0.002,
+        seed=0,
+        clean_prediction=14,
+        adversarial_prediction=cell.inputs["number"],
+        dissimilarity=0.25,
+    )
+    return [record], {"perturbation": np.full((2, 2), cell.inputs["number"], np.float32)}
+
+
+class Count:
+    """Computes cells and notes which."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, cell: Cell) -> Content:
+        self.names.append(cell.name)
+        return content(cell)
+
+
+def visible(root: Path) -> set[str]:
+    return {path.name for path in root.iterdir() if not path.name.startswith(".")}
+
+
+def test_a_cell_holds_its_records_its_arrays_and_where_they_are_from(tmp_path: Path) -> None:
+    fill(tmp_path, CELLS, content)
+    assert visible(tmp_path) == {cell.folder for cell in CELLS}
+    folder = tmp_path / CELLS[2].folder
+    assert {path.name for path in folder.iterdir()} == {RECORDS, ARRAYS, PROVENANCE}
+    (record,) = read_records(folder / RECORDS)
+    assert record.adversarial_prediction == 2
+    with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["perturbation"], np.full((2, 2), 2, np.float32))
+    provenance = json.loads((folder / PROVENANCE).read_text())
+    assert provenance["inputs"] == {"number": 2}
+    assert set(provenance["files"]) == {RECORDS, ARRAYS}
+
+
+def test_a_second_run_computes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(tmp_path, CELLS, content)
+    capsys.readouterr()
+    count = Count()
+    fill(tmp_path, CELLS, count)
+    assert count.names == []
+    assert capsys.readouterr().out == f"{tmp_path}: 3 of 3 cells taken as they are\n"
+
+
+def test_only_a_cell_with_other_inputs_is_computed_and_the_older_one_stays(tmp_path: Path) -> None:
+    fill(tmp_path, CELLS, content)
+    changed = [CELLS[0], Cell(name="cell-1", inputs={"number": 7}), CELLS[2]]
+    count = Count()
+    fill(tmp_path, changed, count)
+    assert count.names == ["cell-1"]
+    assert visible(tmp_path) == {cell.folder for cell in (*CELLS, changed[1])}
+
+
+def test_the_order_of_the_inputs_does_not_matter() -> None:
+    one, other = Cell(name="a", inputs={"x": 1, "y": [2]}), Cell(name="a", inputs={"y": [2], "x": 1})
+    assert one.folder == other.folder
+    assert one.folder != Cell(name="a", inputs={"x": 1, "y": [3]}).folder
+
+
+def test_a_computation_that_fails_leaves_nothing_and_keeps_the_others(tmp_path: Path) -> None:
+    def fail(cell: Cell) -> Content:
+        if cell is CELLS[1]:
+            raise OSError("disk full")
+        return content(cell)
+
+    with pytest.raises(OSError, match="disk full"):
+        fill(tmp_path, CELLS, fail)
+    assert visible(tmp_path) == {CELLS[0].folder}
+    count = Count()
+    fill(tmp_path, CELLS, count)
+    assert count.names == ["cell-1", "cell-2"]
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        (RECORDS, lambda path: path.write_bytes(path.read_bytes()[:-5])),
+        (ARRAYS, lambda path: path.unlink()),
+        (PROVENANCE, lambda path: path.write_text('{"inputs": ')),
+        (PROVENANCE, lambda path: path.write_text("{}")),
+    ],
+)
+def test_a_damaged_cell_is_named_and_computed_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, damage: object
+) -> None:
+    fill(tmp_path, CELLS, content)
+    damage(tmp_path / CELLS[1].folder / file)  # type: ignore[operator]
+    capsys.readouterr()
+    count = Count()
+    fill(tmp_path, CELLS, count)
+    assert count.names == ["cell-1"]
+    assert capsys.readouterr().out.startswith(f"{tmp_path / CELLS[1].folder}: damaged (")
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
+    (tmp_path / f".{CELLS[0].folder}.0123").mkdir()
+    (tmp_path / f".{CELLS[0].folder}.0123" / RECORDS).write_text("image,lab")
+    fill(tmp_path, CELLS, content)
+    assert {path.name for path in tmp_path.iterdir()} == {".locks", *(cell.folder for cell in CELLS)}
+
+
+def slow_fill(root: Path, log: Path) -> None:
+    def slow(cell: Cell) -> Content:
+        with log.open("a") as file:
+            file.write(f"{cell.name}\n")
+        time.sleep(0.2)
+        return content(cell)
+
+    fill(root, CELLS, slow)
+
+
+def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=slow_fill, args=(tmp_path / "cells", tmp_path / "log")) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert sorted((tmp_path / "log").read_text().split()) == ["cell-0", "cell-1", "cell-2"]
+    assert visible(tmp_path / "cells") == {cell.folder for cell in CELLS}
+
+
+def test_a_cell_that_another_run_is_at_is_left_to_it_first(tmp_path: Path) -> None:
+    count = Count()
+
+    def compute(cell: Cell) -> Content:
+        if len(count.names) == 1:  # the other run lets go once this one has gone on to the last cell
+            lock.__exit__(None, None, None)
+        return count(cell)
+
+    lock = locked(tmp_path / ".locks" / CELLS[0].folder, waiting=None)
+    assert lock.__enter__()
+    fill(tmp_path, CELLS, compute)
+    assert count.names == ["cell-1", "cell-2", "cell-0"]

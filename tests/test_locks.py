@@ -1,0 +1,57 @@
+"""Locks between processes."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.locks import locked
+
+ROOT = Path(__file__).resolve().parent.parent
+HOLD = """
+import sys, time
+from pathlib import Path
+from experiments.locks import locked
+with locked(Path(sys.argv[1]), waiting=None) as held:
+    print(held, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def hold(path: Path) -> "subprocess.Popen[str]":
+    """Start a process that holds the lock until it reads a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "True\n"
+    return process
+
+
+def test_a_lock_is_held_by_one_process_at_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "folder" / ".lock"
+    with hold(path) as other:
+        with locked(path, waiting=None) as held:
+            assert not held
+        other.communicate("\n")
+    with locked(path, waiting="never printed") as held:
+        assert held
+    assert capsys.readouterr().out == ""
+
+
+def test_who_waits_says_so_and_goes_on_when_the_other_one_is_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".lock"
+    with hold(path) as other:
+
+        def say(line: str, *, flush: bool) -> None:
+            sys.stdout.write(line)
+            other.send_signal(signal.SIGKILL)  # only once it is known that the lock is waited for
+
+        monkeypatch.setattr("builtins.print", say)
+        with locked(path, waiting="waiting") as held:
+            assert held
+    assert capsys.readouterr().out == "waiting"
