@@ -62,7 +62,16 @@ STUDIES: dict[str, Study] = {
         _study("tv_1e-4", "seed-1", "training seed 1", training={"seed": 1}),
         _study("tv_1e-4", "seed-2", "training seed 2", training={"seed": 2}),
         _study("baseline", "attack-seed-1", "attack seed 1", attack={"seed": 1}),
-        _study("baseline", "constant", "constant learning rate", training={"schedule": "constant"}),
+        *(
+            _study(
+                variant,
+                f"constant-{epochs}",
+                f"constant learning rate, {epochs} epochs",
+                training={"schedule": "constant", "epochs": epochs},
+            )
+            for variant in ("baseline", "tv_1e-4")
+            for epochs in (24, 100, 400, 2000)
+        ),
         _study("baseline", "random-split", "random split (leaks)", split="random"),
         _study("baseline", "from-rp2", "starts from RP2's weights", training={"init": "rp2_release"}),
         _study("tv_1e-4", "from-rp2", "starts from RP2's weights", training={"init": "rp2_release"}),

@@ -1,6 +1,7 @@
 """The programs as a user runs them: through make, in a process of their own."""
 
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -16,8 +17,9 @@ import keras
 import numpy as np
 import pytest
 
+from blurnet_tf.data import sources
 from blurnet_tf.evaluation.records import read_records
-from experiments import blackbox, cli, table1
+from experiments import blackbox, checkpoints, cli, presets, table1
 from experiments import train as train_program
 from experiments.checkpoints import checkpoint_path
 from experiments.presets import PRESETS
@@ -156,22 +158,6 @@ def test_training_again_from_the_same_seed_gives_the_same_weights(smoke: tuple[P
     assert second["test_accuracy"] == first["test_accuracy"]
 
 
-def test_another_training_seed_trains_anew(smoke: tuple[Path, str], tmp_path: Path) -> None:
-    first = json.loads((smoke[0] / "checkpoints" / "smoke" / "baseline.json").read_text())
-    folder = tmp_path / "smoke"
-    folder.mkdir()
-    for name in ("baseline.json", "baseline.keras"):
-        (folder / name).write_bytes((smoke[0] / "checkpoints" / "smoke" / name).read_bytes())
-    result = make(
-        "train", "DATA=synthetic", "PRESET=smoke", "VARIANT=baseline", "TRAIN_SEED=1", f"CHECKPOINTS={tmp_path}"
-    )
-    assert result.returncode == 0, result.stderr
-    assert f"{folder}/baseline.keras: made anew" in result.stdout
-    second = json.loads((folder / "baseline.json").read_text())
-    assert second["settings"] == first["settings"] | {"seed": 1}
-    assert second["weights_sha256"] != first["weights_sha256"]
-
-
 PROGRAM = """
 import dataclasses, pathlib, sys
 from blurnet_tf.data import scenes, sources
@@ -203,23 +189,28 @@ def epochs_in(said: str) -> list[str]:
     return [line.split()[1] for line in said.splitlines() if line.startswith("Epoch ")]
 
 
-def test_a_training_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    killed, straight = tmp_path / "killed", tmp_path / "straight"
-    train(killed, 5, kill_at=4)
-    assert not (killed / "tv.keras").exists()
-    (state,) = killed.glob(".tv-*.training")
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("straight")
+    train(folder, 5)
+    return folder
+
+
+def test_a_training_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path, straight: Path) -> None:
+    train(tmp_path, 5, kill_at=4)
+    assert not (tmp_path / "tv.keras").exists()
+    (state,) = tmp_path.glob(".tv-*.training")
     # A kill between the two files of Keras's backup: the weights of one epoch with the number of another.
     (state / "work" / "backup" / "training_metadata.json").write_text('{"epoch": 0, "batch": 0}')
-    resumed = train(killed, 5)
+    resumed = train(tmp_path, 5)
     assert epochs_in(resumed)[0] in ("3/5", "4/5", "5/5")  # the kill comes a moment after the line
     assert epochs_in(resumed)[-1] == "5/5"
-    assert {path.name for path in killed.iterdir()} == KEPT
-
-    train(straight, 5)
-    ours, theirs = (json.loads((folder / "tv.json").read_text()) for folder in (killed, straight))
+    assert {path.name for path in tmp_path.iterdir()} == KEPT
+    ours, theirs = (json.loads((folder / "tv.json").read_text()) for folder in (tmp_path, straight))
     for key in ("weights_sha256", "test_accuracy", "best_test_accuracy", "settings"):
         assert ours[key] == theirs[key], key
-    assert (killed / "tv.csv").read_bytes() == (straight / "tv.csv").read_bytes()
+    assert (tmp_path / "tv.csv").read_bytes() == (straight / "tv.csv").read_bytes()
 
 
 def test_a_damaged_state_is_given_up_and_said_so(tmp_path: Path) -> None:
@@ -233,23 +224,57 @@ def test_a_damaged_state_is_given_up_and_said_so(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == KEPT
 
 
-def test_a_training_leaves_its_log_and_its_best_weights(tmp_path: Path) -> None:
-    train(tmp_path, 3)
-    with (tmp_path / "tv.csv").open(newline="") as file:
+def test_a_training_leaves_its_log_and_its_best_weights(straight: Path) -> None:
+    with (straight / "tv.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3", "4"]
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "tv_weight", "total_variation"} <= set(rows[0])
-    provenance = json.loads((tmp_path / "tv.json").read_text())
+    provenance = json.loads((straight / "tv.json").read_text())
     assert provenance["best_test_accuracy"] == pytest.approx(max(float(row["val_accuracy"]) for row in rows), abs=0.02)
     assert provenance["best_test_accuracy"] >= provenance["test_accuracy"] - 0.02
     assert provenance["settings"]["precision"] in provenance["precision"]
     for name in ("tv.keras", "tv.best.keras"):
-        model = keras.saving.load_model(tmp_path / name)
+        model = keras.saving.load_model(straight / name)
         assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
-    assert list((tmp_path / "tensorboard" / "tv").rglob("events.*"))
-    # Only settings count: nothing is trained twice, and other data or another length is another training.
-    assert "taken as it is" in train(tmp_path, 3)
-    assert "made anew" in train(tmp_path, 3, grey=0.0)
+    assert list((straight / "tensorboard" / "tv").rglob("events.*"))
+
+
+def test_a_checkpoint_is_taken_if_it_was_trained_just_so(
+    straight: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def would_train(*_: object) -> None:
+        raise RuntimeError("would train")
+
+    monkeypatch.setattr(checkpoints, "_train", would_train)
+    data = sources.load_training(sources.resolve_training("synthetic", []), per_class=30, test_per_class=10)
+    recipe = dataclasses.replace(presets.recipe("smoke", "tv_1e-4"), epochs=5, schedule="late_cosine")
+    path = straight / "tv.keras"
+    model, provenance = checkpoints.trained_model(recipe, data, path=path)
+    assert capsys.readouterr().out == f"{path}: taken as it is\n"
+    assert provenance == json.loads((straight / "tv.json").read_text())
+    assert model.name == "tv_1e-4"
+    # Another precision counts only where it was asked for.
+    settings = provenance["settings"] | {"precision": "float32"}
+    other = provenance | {"settings": settings}
+    (straight / "tv.json").write_text(json.dumps(other))
+    assert checkpoints.trained_model(recipe, data, path=path)[1] == other
+    assert checkpoints.trained_model(recipe, data, path=path, precision="float32")[1] == other
+    for changed in (
+        {"recipe": dataclasses.replace(recipe, seed=1)},
+        {"data": dataclasses.replace(data, train=data.test)},
+        {"precision": "mixed_bfloat16"},
+    ):
+        with pytest.raises(RuntimeError, match="would train"):
+            checkpoints.trained_model(**({"recipe": recipe, "data": data, "path": path} | changed))
+        assert "tv.keras: made anew, because tv.json says that it was made otherwise" in capsys.readouterr().out
+
+
+def test_the_release_must_be_there_to_start_from_it(tmp_path: Path) -> None:
+    recipe = presets.recipe("smoke", "tv_1e-4", init="rp2_release")
+    data = sources.load_training(sources.resolve_training("synthetic", []), per_class=1, test_per_class=1)
+    sentence = r"^tv_1e-4 with INIT=rp2_release needs the RP2 release\. Run `make data` to fetch it\.$"
+    with pytest.raises(FileNotFoundError, match=sentence):
+        checkpoints.trained_model(recipe, data, path=tmp_path / "tv.keras")
 
 
 @pytest.mark.slow

@@ -35,19 +35,37 @@ def test_the_first_run_of_a_variant_is_the_quick_preset(base: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in STUDIES if name not in BASES])
-def test_every_other_run_changes_one_thing(name: str) -> None:
+def test_every_other_run_changes_one_thing_or_says_which_two(name: str) -> None:
     base = settings(STUDIES[name.partition("__")[0]])
     changed = {key for key, value in settings(STUDIES[name]).items() if value != base[key]}
-    expected = {"defence.alpha_tv", "defence.tv_before_relu"} if name == "tv_1e-4__alpha-0.1-before-relu" else changed
-    assert changed == expected
-    assert len(changed) == len(expected) >= 1
-    assert len(changed) == 1 or name == "tv_1e-4__alpha-0.1-before-relu"
+    two = {
+        "alpha-0.1-before-relu": {"defence.alpha_tv", "defence.tv_before_relu"},
+        "constant-100": {"training.epochs", "training.schedule"},
+        "constant-400": {"training.epochs", "training.schedule"},
+        "constant-2000": {"training.epochs", "training.schedule"},
+    }
+    expected = two.get(name.partition("__")[2])
+    assert changed == expected if expected else len(changed) == 1
+
+
+@pytest.mark.parametrize("variant", ["baseline", "tv_1e-4"])
+def test_the_longest_run_is_the_training_of_the_paper_preset(variant: str) -> None:
+    study = STUDIES[f"{variant}__constant-2000"].recipe
+    expected = recipe("paper", variant)
+    assert dataclasses.replace(study, variant=expected.variant) == expected
 
 
 def test_runs_share_a_training_only_if_it_is_the_same() -> None:
     trainings: dict[str, set[str]] = {}
     for study in STUDIES.values():
-        what = repr((dataclasses.replace(study.recipe.variant, title=""), study.recipe.init, study.recipe.seed))
+        what = repr(
+            (
+                dataclasses.replace(study.recipe.variant, title=""),
+                study.recipe.init,
+                study.recipe.seed,
+                study.recipe.epochs,
+            )
+        )
         trainings.setdefault(study.recipe.variant.name, set()).add(what + study.split + study.recipe.schedule)
     assert all(len(different) == 1 for different in trainings.values())
 
