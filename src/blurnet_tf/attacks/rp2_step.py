@@ -150,7 +150,11 @@ def _compile(model: Model, settings: RP2) -> Advance:
         _, state, rows = tf.while_loop(lambda index, *_: index < count, body, (tf.constant(0), state, rows))
         return state, rows.stack()
 
-    return advance
+    def call(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
+        # Through its concrete function: TensorFlow would take a sweep over models, each traced once, for retracing.
+        return advance.get_concrete_function(state, problem, count)(state, problem, count)
+
+    return call
 
 
 def masked(d: Any, mask: Any, clip: tuple[float, float] | None) -> Any:
