@@ -89,6 +89,7 @@ def trained_model(
     with locked(lock, waiting=f"{path}: another run is training it; waiting for that"):
         kept = _take_up(path, settings, precision)
         if kept is not None:
+            _drop_states(path)
             return kept
         dtype, reason = resolve(precision)
         if recipe.variant.name == "rp2_release":
@@ -121,9 +122,7 @@ def _train(
 ) -> tuple[keras.Model, dict[str, Any]]:
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     state = path.with_name(f".{path.stem}-{digest}.training")
-    for other in path.parent.glob(f".{path.stem}-*.training"):
-        if other != state:
-            shutil.rmtree(other)
+    _drop_states(path, but=state)
     board = path.parent / "tensorboard" / path.stem
     started = time.perf_counter()
     print(
@@ -144,8 +143,15 @@ def _train(
         shutil.copyfile(trained.log, temporary)
     best = {"best_test_accuracy": _accuracy(trained.best, data).value}
     published = _publish(path, trained.last, settings, data, best | {"precision": reason, "seconds": round(seconds, 1)})
-    shutil.rmtree(state)
+    _drop_states(path)
     return published
+
+
+def _drop_states(path: Path, but: Path | None = None) -> None:
+    """Remove the states of trainings to `path` that nobody will go on with."""
+    for state in path.parent.glob(f".{path.stem}-*.training"):
+        if state != but:
+            shutil.rmtree(state)
 
 
 def _publish_release(

@@ -41,7 +41,8 @@ def _study(
 ) -> Study:
     base = VARIANTS[variant]
     trained = f"{variant}__{name}" if (defence or training or split != "track") else variant
-    changed: Variant = dataclasses.replace(base, name=trained, title=f"{base.title}: {change}", **(defence or {}))  # type: ignore[arg-type]
+    title = base.title if trained == variant else f"{base.title}: {change}"
+    changed: Variant = dataclasses.replace(base, name=trained, title=title, **(defence or {}))  # type: ignore[arg-type]
     return Study(
         name=f"{variant}__{name}" if name else variant,
         change=change,
