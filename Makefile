@@ -37,7 +37,7 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS,$(if 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox train reproduction bench chaos data assets test lint format clean distclean FORCE
+.PHONY: help blackbox whitebox ablation train reproduction bench chaos data assets test lint format clean distclean FORCE
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
 ifeq ($(strip $(VENV)),)
@@ -97,6 +97,9 @@ $(ATTACKED) &: $(OUT)/.settings $(wildcard $(MASK) $(PALETTE) masks/*) $(SOURCES
   | $(RUN_ENV)
 	@$(PY) -m experiments.blackbox $(BLACKBOX_FLAGS) --results $(OUT)
 
+ablation: $(ATTACKED) | $(RUN_ENV)  ## Section 3.1: the blur after each layer, under the attack of `make blackbox`
+	@$(PY) -m experiments.ablation --data-dir $(DATA_DIR) $(TRAIN_FLAGS) --attacked $(OUT) --results $(RESULTS)/ablation
+
 # Changes only when a setting changes, so that a second run with nothing changed does nothing.
 $(OUT)/.settings: FORCE
 	@mkdir -p $(OUT)
@@ -146,7 +149,7 @@ format: $(LINT_ENV)  ## Rewrite the code in the project's style
 	$(PY) -m ruff format .
 
 clean:  ## Remove the results and caches; keep checkpoints, data and the environment
-	rm -rf $(OUT) $(WHITEBOX) $(addprefix $(RESULTS)/,reproduction bench chaos) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(OUT) $(WHITEBOX) $(addprefix $(RESULTS)/,ablation reproduction bench chaos) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment as well
 	rm -rf $(if $(wildcard $(OURS)),$(VENV)) src/*.egg-info

@@ -79,7 +79,7 @@ def trained_model(
         )
     start = rp2_release.load_weights(release) if released and release is not None else None
     settings: dict[str, Any] = dataclasses.asdict(recipe) | {
-        "variant": dataclasses.asdict(recipe.variant),
+        "variant": recipe.variant.settings(),
         "data": data.label,
         "train_sha256": data.train.sha256(),
         "train_images": len(data.train),

@@ -90,7 +90,7 @@ class Sweep:
         variant, model = self._models[name]
         return {
             "format": FORMAT,
-            "variant": dataclasses.asdict(variant),
+            "variant": variant.settings(),
             "weights_sha256": weights_sha256(layer_weights(model)),
             "victims_sha256": self._setting.victims.sha256(),
             "mask_sha256": hashlib.sha256(self._setting.mask.tobytes()).hexdigest(),

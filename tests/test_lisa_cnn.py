@@ -377,3 +377,34 @@ def test_the_depthwise_filter_starts_as_the_variant_says() -> None:
     assert np.unique(kernel).size > 500
     again = lisa_cnn(Variant(name="random", title="", depthwise=3, depthwise_start="random"), seed=0)
     np.testing.assert_array_equal(kernel, again.get_layer("depthwise").kernel)
+
+
+@pytest.mark.parametrize(("after", "place"), [(1, "conv1"), (2, "conv2"), (3, "conv3")])
+def test_the_blur_stands_after_the_layer_that_is_named(
+    built: Callable[[str], keras.Model], after: int, place: str
+) -> None:
+    weights = layer_weights(built("baseline"))
+    blurred = lisa_cnn(Variant(name="b", title="", feature_blur=3, feature_blur_after=after), weights=weights)
+    layers = ["image", "conv1", "conv2", "conv3", "flatten", "logits"]
+    layers.insert(layers.index(place) + 1, "feature_blur")
+    assert names(blurred) == layers
+    maps = np.asarray(keras.Model(built("baseline").input, built("baseline").get_layer(place).output)(IMAGES))
+    expected = ndimage.uniform_filter(maps, (0, 3, 3, 0), mode="constant")
+    seen = keras.Model(blurred.input, blurred.get_layer("feature_blur").output)(IMAGES)
+    np.testing.assert_allclose(seen, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("after", [0, 4, "conv1"])
+def test_a_blur_after_no_layer_is_an_error(after: int) -> None:
+    sentence = f"`feature_blur_after` must be 1, 2 or 3. Received: feature_blur_after={after!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        lisa_cnn(Variant(name="b", title="", feature_blur=3, feature_blur_after=after))
+
+
+def test_a_variant_is_known_by_what_is_not_default_and_not_by_its_title() -> None:
+    assert VARIANTS["baseline"].settings() == {"name": "baseline"}
+    assert VARIANTS["depthwise_5x5"].settings() == {"name": "depthwise_5x5", "depthwise": 5, "alpha": 0.1}
+    other = dataclasses.replace(VARIANTS["depthwise_5x5"], title="Another title")
+    assert other.settings() == VARIANTS["depthwise_5x5"].settings()
+    settings = [repr(variant.settings()) for variant in VARIANTS.values()]
+    assert len(set(settings)) == len(VARIANTS)

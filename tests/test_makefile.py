@@ -285,6 +285,12 @@ def test_the_seed_of_the_white_box_is_seed_unless_seeds_are_given(project: Proje
     assert "--seeds 3 " in attack
 
 
+def test_the_ablation_uses_the_attack_that_is_there(project: Project) -> None:
+    assert programs(project.make("ablation", "VENV=")) == ["experiments.blackbox", "experiments.ablation"]
+    (call,) = project.make("ablation", "VENV=")
+    assert call.endswith("--attacked results/blackbox --results results/ablation")
+
+
 def test_chaos_and_reproduction_are_told_what_to_do(project: Project) -> None:
     assert project.make("chaos", "VENV=") == ["-m experiments.chaos --kills 20 --results results/chaos"]
     (call,) = project.make("reproduction", "VENV=", "RUN=baseline tv_1e-4")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +29,9 @@ class Variant:
         name: Short name, also that of the model and of its files.
         title: The row's title in a table.
         input_blur: Side of the box blur on the image (Table 1).
-        feature_blur: Side of the box blur on the first layer's maps (Table 1).
+        feature_blur: Side of the box blur on the maps of a convolution (Table 1).
+        feature_blur_after: Which convolution that is, 1, 2 or 3. The paper's defence is after the first; section 3.1
+            says what it costs after the others.
         depthwise: Side of the trainable depthwise filter on the first layer's maps (Table 2).
         alpha: Weight of the L-infinity penalty on that filter, Eq. 3.
         depthwise_start: What that filter starts from, "box" or "random"; see `LearnableBlur`.
@@ -39,11 +43,28 @@ class Variant:
     title: str
     input_blur: int = 0
     feature_blur: int = 0
+    feature_blur_after: int = 1
     depthwise: int = 0
     alpha: float = 0.0
     depthwise_start: str = "box"
     alpha_tv: float = 0.0
     tv_before_relu: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """Return what makes this variant: its name and the fields that are not at their defaults, without the title.
+
+        A record of a training is compared by it, which neither a new field nor another title then makes void.
+
+        Example:
+            >>> VARIANTS["tv_1e-4"].settings()
+            {'name': 'tv_1e-4', 'alpha_tv': 0.0001}
+        """
+        plain = Variant(name="", title=self.title)
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != getattr(plain, field.name)
+        }
 
 
 VARIANTS: dict[str, Variant] = {
@@ -112,9 +133,17 @@ def lisa_cnn(
         if variant not in VARIANTS:
             raise ValueError(f"`variant` must be one of {', '.join(VARIANTS)}. Received: variant={variant!r}")
         variant = VARIANTS[variant]
+    if variant.feature_blur_after not in (1, 2, 3):
+        raise ValueError(
+            f"`feature_blur_after` must be 1, 2 or 3. Received: feature_blur_after={variant.feature_blur_after!r}"
+        )
 
     def start(offset: int) -> keras.Initializer:
         return keras.initializers.GlorotUniform(seed=None if seed is None else seed + offset)
+
+    def blurred(maps: Any, after: int) -> Any:
+        wanted = variant.feature_blur and variant.feature_blur_after == after
+        return FixedBlur(variant.feature_blur, dtype=dtype, name="feature_blur")(maps) if wanted else maps
 
     image = keras.Input(INPUT_SHAPE, name="image")
     x = image
@@ -133,8 +162,7 @@ def lisa_cnn(
     )(x)
     if variant.tv_before_relu:
         x = keras.layers.ReLU(dtype=dtype, name="conv1_relu")(x)
-    if variant.feature_blur:
-        x = FixedBlur(variant.feature_blur, dtype=dtype, name="feature_blur")(x)
+    x = blurred(x, after=1)
     if variant.depthwise:
         x = LearnableBlur(
             variant.depthwise,
@@ -148,6 +176,7 @@ def lisa_cnn(
         x = keras.layers.Conv2D(
             128, size, strides=stride, activation="relu", kernel_initializer=start(offset), dtype=dtype, name=name
         )(x)
+        x = blurred(x, after=offset + 1)
     x = keras.layers.Flatten(dtype=dtype, name="flatten")(x)
     # float32 also under a mixed-precision policy: a loss and an argmax on half-precision logits are too coarse.
     x = keras.layers.Dense(classes, dtype="float32", kernel_initializer=start(3), name="logits")(x)
