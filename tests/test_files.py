@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blurnet_tf.files import atomic_folder, atomic_path, sha256, write_text
+from blurnet_tf.files import atomic_folder, atomic_path, replaced_folder, sha256, write_text
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -138,3 +138,78 @@ def test_a_folder_cannot_take_the_place_of_a_file(tmp_path: Path) -> None:
         pass
     assert (tmp_path / "one").read_text() == "a file"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def fill(folder: Path, text: str) -> None:
+    (folder / "marker").write_text("")
+    (folder / "content").write_text(text)
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "export"
+    for text in ("old", "new"):
+        with replaced_folder(path, marker="marker") as temporary:
+            assert temporary.parent == path.parent
+            fill(temporary, text)
+            (temporary / text).touch()
+        assert sorted(one.name for one in path.iterdir()) == sorted(["content", "marker", text])
+        assert list(path.parent.iterdir()) == [path]
+    assert (path / "content").read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_after_an_error_the_older_folder_stays(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "export"
+    path.mkdir()
+    fill(path, "old")
+
+    def write() -> None:
+        with replaced_folder(path, marker="marker") as temporary:
+            fill(temporary, "half")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert (path / "content").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_older_folder_comes_back_if_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "export"
+    path.mkdir()
+    fill(path, "old")
+    rename = Path.rename
+
+    def stubborn(self: Path, target: Path) -> Path:
+        if target == path and not self.name.endswith(".older"):
+            raise PermissionError("not now")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stubborn)
+    with pytest.raises(PermissionError, match="not now"), replaced_folder(path, marker="marker") as temporary:
+        fill(temporary, "new")
+    assert (path / "content").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_has_no_marker_is_not_replaced(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "export"
+    if kind == "file":
+        path.write_text("mine")
+    else:
+        path.mkdir()
+        (path / "content").write_text("mine")
+    with pytest.raises(FileExistsError) as error, replaced_folder(path, marker="marker"):
+        pass
+    assert str(error.value) == (f"{path} was not written here: it has no marker. Move it away, or name another folder.")
+    assert (path if kind == "file" else path / "content").read_text() == "mine"
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    with replaced_folder(tmp_path / "export", marker="marker") as temporary:
+        fill(temporary, "new")
+    assert (tmp_path / "export" / "content").read_text() == "new"

@@ -59,6 +59,47 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(temporary)
 
 
+@contextlib.contextmanager
+def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Path]:
+    """Give a temporary folder beside `path` to fill; let it replace `path` when the block ends without an error.
+
+    An older folder is moved away for the moment of the change, and removed after it. Missing parents are made. After an
+    error nothing is left behind, and an older folder is as it was.
+
+    Args:
+        path: The folder.
+        marker: A file that every such folder has, relative to it. An older folder without it is not ours to remove.
+
+    Raises:
+        FileExistsError: There is a folder with something in it, but without the marker, or a file.
+
+    Example:
+        >>> with replaced_folder("exports/one", marker="card.md") as temporary:
+        ...     _ = (temporary / "card.md").write_text("")
+    """
+    path = Path(path)
+    if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(f"{path} was not written here: it has no {marker}. Move it away, or name another folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, older = (path.with_name(f".{path.name}.{uuid.uuid4().hex}{end}") for end in ("", ".older"))
+    temporary.mkdir()
+    try:
+        yield temporary
+        try:
+            if path.exists():
+                path.rename(older)
+            temporary.rename(path)
+        except BaseException:
+            if older.exists() and not path.exists():
+                older.rename(path)
+            raise
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+        if older.exists() and path.exists():
+            shutil.rmtree(older)
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` to `path` as UTF-8, atomically."""
     with atomic_path(path) as temporary:
