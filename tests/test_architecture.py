@@ -17,7 +17,7 @@ ROOT = Path(blurnet_tf.__file__).parent
 GROUND = {"numerics", "signs", "files"}
 MIDDLE = {"attacks", "defenses", "data"}
 ARROWS: dict[str, set[str]] = {
-    "": {"attacks", "defenses", "data", "signs"},
+    "": {"attacks", "defenses", "data", "export", "signs"},
     "numerics": set(),
     "signs": set(),
     "files": set(),
@@ -35,6 +35,7 @@ ONLY_IN: dict[str, set[str]] = {
     "cv2": {"data", "attacks"},
     "PIL": {"data"},
     "cleverhans": {"attacks.digital"},
+    "tf2onnx": {"export.formats"},
     "tensorflow": {"attacks", "data", "evaluation", "reporting", "export"},
     "argparse": set(),
     "pickle": set(),
@@ -146,6 +147,7 @@ def test_the_examples_of_a_modules_docstrings_are_valid_python(module: str) -> N
         ("defenses.kernels", "import cv2", "imports cv2"),
         ("attacks.masks", "from PIL import Image", "imports PIL"),
         ("attacks.rp2", "from cleverhans.tf2 import attacks", "imports cleverhans.tf2"),
+        ("export.saved_model", "import tf2onnx", "imports tf2onnx"),
         ("reporting.tables", "import argparse", "imports argparse"),
         ("files", "import pickle", "imports pickle"),
         ("files", "def f(x):\n    assert x", "has an assert statement"),

@@ -1,7 +1,7 @@
 """BlurNet for TensorFlow and Keras 3: classifiers that filter their feature maps, and the RP2 attack on them.
 
-Importing the package registers its Keras classes, so `keras.saving.load_model` reads its `.keras` files. The attacks
-and the data sources are loaded when they are first asked for.
+Importing the package registers its Keras classes, so `keras.saving.load_model` reads its `.keras` files. The attacks,
+the data sources and the export are loaded when they are first asked for.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from blurnet_tf.attacks.rp2 import RP2, AttackResult
     from blurnet_tf.attacks.transforms import apply_to_photograph
     from blurnet_tf.data.split import Split
+    from blurnet_tf.export import export_model
 
 __version__ = "0.1.0"  # its only place: setup.cfg reads this line, without importing the package
 
@@ -36,6 +37,7 @@ _LATER = {
     "GradientAttack": "attacks.digital",
     "Split": "data.split",
     "apply_to_photograph": "attacks.transforms",
+    "export_model": "export",
     "load_mask": "attacks.masks",
     "load_palette": "attacks.masks",
 }
@@ -55,6 +57,7 @@ __all__ = [
     "TotalVariation",
     "Variant",
     "apply_to_photograph",
+    "export_model",
     "lisa_cnn",
     "load_mask",
     "load_palette",

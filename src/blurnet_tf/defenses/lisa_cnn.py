@@ -186,6 +186,20 @@ def lisa_cnn(
     return model
 
 
+def feature_layer(model: keras.Model) -> str:
+    """Return the name of the layer that gives the first layer's maps as `conv2` sees them: after the ReLU and a filter.
+
+    Args:
+        model: One of `lisa_cnn`.
+
+    Example:
+        >>> feature_layer(lisa_cnn("feature_5x5")), feature_layer(lisa_cnn("tv_1e-4"))
+        ('feature_blur', 'conv1')
+    """
+    names = [layer.name for layer in model.layers]
+    return names[names.index("conv2") - 1]
+
+
 def layer_weights(model: keras.Model) -> dict[str, list[NDArray[np.float32]]]:
     """Return a copy of the arrays of every layer that has any, by layer name."""
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}

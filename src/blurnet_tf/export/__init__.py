@@ -1,5 +1,8 @@
-"""Export: a model for code that does not have this package."""
+"""Export: a model as a SavedModel, as `.keras`, and on request for LiteRT and ONNX, for code without this package."""
 
+from blurnet_tf.export.card import model_card
+from blurnet_tf.export.formats import FORMATS, check_formats
 from blurnet_tf.export.resizing import resize
+from blurnet_tf.export.saved_model import ENDPOINTS, export_model
 
-__all__ = ["resize"]
+__all__ = ["ENDPOINTS", "FORMATS", "check_formats", "export_model", "model_card", "resize"]
