@@ -25,30 +25,35 @@ KILLS       ?= 20
 RUN         ?= all
 RESULTS     ?= results
 CHECKPOINTS ?= checkpoints
+EXPORTS     ?= exports
+FORMAT      ?= savedmodel
 ARGS        ?=
 PYTEST_ARGS ?=
 
 export BLURNET_DATA
 
 # Make splits its targets at spaces: such a path would be taken for two, by `clean` as well.
-$(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS,$(if $(word 2,$($(name))),\
+$(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPORTS,$(if $(word 2,$($(name))),\
   $(error $(name) must be a path without spaces. Received: $(name)=$($(name)))))
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox ablation train reproduction bench chaos data assets test lint format clean distclean FORCE
+.PHONY: help blackbox whitebox ablation train export reproduction bench chaos data assets test lint format clean \
+  distclean FORCE
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
 ifeq ($(strip $(VENV)),)
 PY := $(PYTHON)
 RUN_ENV :=
+ONNX_ENV :=
 TEST_ENV :=
 LINT_ENV :=
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 else
 PY := $(VENV)/bin/python
 RUN_ENV := $(VENV)/.installed
+ONNX_ENV := $(VENV)/.installed-onnx
 TEST_ENV := $(VENV)/.installed-test
 LINT_ENV := $(VENV)/.installed-lint
 endif
@@ -119,6 +124,10 @@ whitebox: $(RUN_ENV)  ## Table 2: train the variants, attack each through its de
 train: $(RUN_ENV)  ## Train VARIANT on LISA (if it is there) or rendered signs, into CHECKPOINTS
 	@$(PY) -m experiments.train $(LEARNT_FLAGS) $(ARGS)
 
+# The model cards take their rows from the tables in RESULTS, if those are of the same weights.
+export: $(if $(filter onnx,$(FORMAT)),$(ONNX_ENV),$(RUN_ENV))  ## Write VARIANT as SavedModel and .keras (and FORMAT) into EXPORTS
+	@$(PY) -m experiments.export $(LEARNT_FLAGS) --format $(FORMAT) $(ARGS) --results $(RESULTS) --exports $(EXPORTS)
+
 reproduction: $(RUN_ENV)  ## The runs of docs/reproduction.md: what moves the numbers of Table 2 (LISA and RP2)
 	@$(PY) -m experiments.reproduction --data-dir $(DATA_DIR) --precision $(PRECISION) --checkpoints $(CHECKPOINTS) \
 	  --run $(RUN) $(ARGS) --results $(RESULTS)/reproduction
@@ -148,8 +157,9 @@ format: $(LINT_ENV)  ## Rewrite the code in the project's style
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-clean:  ## Remove the results and caches; keep checkpoints, data and the environment
-	rm -rf $(OUT) $(WHITEBOX) $(addprefix $(RESULTS)/,ablation reproduction bench chaos) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## Remove the results and caches; keep checkpoints, exports, data and the environment
+	rm -rf $(OUT) $(WHITEBOX) $(addprefix $(RESULTS)/,ablation reproduction bench chaos) build dist
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment as well
 	rm -rf $(if $(wildcard $(OURS)),$(VENV)) src/*.egg-info
@@ -177,13 +187,15 @@ help:  ## Show this text
 	  'TRAIN_SEED' 'seed of the training ($(TRAIN_SEED))' \
 	  'LAMBDAS' 'those of the white box, a list; default: LAMBDA if given, else of the preset ($(LAMBDAS))' \
   'SEEDS' 'those of the white box, a list ($(SEEDS))' \
-  'VARIANT' 'models to train or attack, a list, or all ($(VARIANT))' \
+  'VARIANT' 'models to train, attack or export, a list, or all ($(VARIANT))' \
+  'FORMAT' 'to export beside the SavedModel: litert, onnx, a list ($(FORMAT))' \
   'INIT' 'start of a training: random or rp2_release ($(INIT))' \
   'PRECISION' 'auto, float32 or mixed_bfloat16, to train and attack in ($(PRECISION))' \
   'RUN' 'runs of `make reproduction`, a list, or all ($(RUN))' \
   'KILLS' 'how often `make chaos` kills ($(KILLS))' \
 	  'RESULTS' 'folder of the results ($(RESULTS))' \
 	  'CHECKPOINTS' 'folder of the trained models ($(CHECKPOINTS))' \
+	  'EXPORTS' 'folder of the exported models ($(EXPORTS))' \
 	  'ARGS' 'further arguments of the program ($(ARGS))' \
 	  'PYTEST_ARGS' 'arguments of pytest, such as -x ($(PYTEST_ARGS))' \
 	  'VENV' 'virtual environment; empty: use PYTHON as it is ($(VENV))' \

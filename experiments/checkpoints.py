@@ -141,7 +141,7 @@ def _train(
         trained.best.save(temporary)
     with atomic_path(path.with_suffix(".csv")) as temporary:
         shutil.copyfile(trained.log, temporary)
-    best = {"best_test_accuracy": _accuracy(trained.best, data).value}
+    best = {"best_test_accuracy": held_out_accuracy(trained.best, data).value}
     published = _publish(path, trained.last, settings, data, best | {"precision": reason, "seconds": round(seconds, 1)})
     _drop_states(path)
     return published
@@ -165,7 +165,7 @@ def _publish(
     path: Path, model: keras.Model, settings: dict[str, Any], data: sources.TrainingData, more: dict[str, Any]
 ) -> tuple[keras.Model, dict[str, Any]]:
     """Write the checkpoint and, last, its provenance, without which it does not count."""
-    accuracy = _accuracy(model, data)
+    accuracy = held_out_accuracy(model, data)
     provenance = {
         "settings": settings,
         "test_accuracy": accuracy.value,
@@ -188,5 +188,6 @@ def _publish(
     return model, provenance
 
 
-def _accuracy(model: keras.Model, data: sources.TrainingData) -> Rate:
+def held_out_accuracy(model: keras.Model, data: sources.TrainingData) -> Rate:
+    """Return the share of the held-out images that get their label."""
     return Rate(int((predict(model, data.test.images) == data.test.labels).sum()), len(data.test))

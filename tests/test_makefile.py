@@ -213,7 +213,9 @@ def test_distclean_removes_the_environment(project: Project) -> None:
 
 
 @pytest.mark.parametrize("target", ["blackbox", "clean"])
-@pytest.mark.parametrize("name", ["RESULTS", "CHECKPOINTS", "VENV", "MASK", "DATA_DIR", "BLURNET_DATA", "PALETTE"])
+@pytest.mark.parametrize(
+    "name", ["RESULTS", "CHECKPOINTS", "VENV", "MASK", "DATA_DIR", "BLURNET_DATA", "PALETTE", "EXPORTS"]
+)
 def test_a_path_with_a_space_is_refused_before_anything_is_done(project: Project, target: str, name: str) -> None:
     assert project.make(target, f"{name}=one two", fail=True) == []
     assert f"{name} must be a path without spaces. Received: {name}=one two." in project.error
@@ -237,7 +239,7 @@ def test_data_fetches_the_release_or_prepares_lisa(project: Project) -> None:
 
 def test_help_names_every_target_and_every_variable(project: Project) -> None:
     project.make("help")
-    text = (project.folder / "Makefile").read_text()
+    text = (project.folder / "Makefile").read_text().replace("\\\n", "")
     (phony,) = [line for line in text.splitlines() if line.startswith(".PHONY:")]
     for target in set(phony.split()[1:]) - {"FORCE"}:
         assert f"\n  {target} " in project.output, target
@@ -295,3 +297,16 @@ def test_chaos_and_reproduction_are_told_what_to_do(project: Project) -> None:
     assert project.make("chaos", "VENV=") == ["-m experiments.chaos --kills 20 --results results/chaos"]
     (call,) = project.make("reproduction", "VENV=", "RUN=baseline tv_1e-4")
     assert call.endswith("--run baseline tv_1e-4 --results results/reproduction")
+
+
+def test_export_is_told_the_models_the_formats_and_the_folders(project: Project) -> None:
+    (call,) = project.make("export", "VENV=", "VARIANT=tv_1e-4", "FORMAT=litert onnx", "EXPORTS=out")
+    assert call.startswith("-m experiments.export --data auto --data-dir data --split track --preset quick")
+    assert call.endswith("--variant tv_1e-4 --format litert onnx --results results --exports out")
+
+
+@pytest.mark.parametrize(("settings", "extra"), [([], []), (["FORMAT=onnx"], [".[onnx]"])])
+def test_export_installs_what_its_format_needs(project: Project, settings: list[str], extra: list[str]) -> None:
+    calls = project.make("export", *settings)
+    assert programs(calls) == ["venv", "pip", *["pip"] * len(extra), "experiments.export"]
+    assert [call.split()[-1] for call in calls[2:-1]] == extra
