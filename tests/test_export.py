@@ -38,7 +38,7 @@ def encoded(kind: str, levels: Any) -> bytes:
 
 
 def sign(index: int, size: tuple[int, int]) -> Any:
-    """A rendered sign as uint8 levels, enlarged to a width and height as a camera might see it."""
+    """A rendered sign as uint8 levels, of a size that Pillow 12 resizes in the same order as Pillow 13 does."""
     levels = np.rint(synthetic.test_split(1).images[index] * 255).astype(np.uint8)
     return np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BICUBIC))
 
@@ -76,12 +76,12 @@ def exports(models: dict[str, keras.Model], tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 def files() -> list[bytes]:
     """Signs as files of different sizes and kinds."""
-    return [encoded(kind, sign(3 * index, (40 + 9 * index, 70 - 11 * index))) for index, kind in enumerate(KINDS)]
+    return [encoded(kind, sign(3 * index, (44 + 9 * index, 56 - 9 * index))) for index, kind in enumerate(KINDS)]
 
 
 @pytest.fixture(scope="module")
 def crops() -> Any:
-    return np.stack([sign(index, (45, 61)) for index in range(4)])
+    return np.stack([sign(index, (45, 57)) for index in range(4)])
 
 
 @pytest.fixture(scope="module")
