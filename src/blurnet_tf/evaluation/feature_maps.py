@@ -1,0 +1,54 @@
+"""The feature maps of a Keras model: what leaves its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+
+def map_layers(model: keras.Model) -> tuple[str, ...]:
+    """Return the names of the layers that give maps (n, H, W, channels), in the order of the model.
+
+    Example:
+        >>> map_layers(model)
+        ('conv1', 'conv2', 'conv3')
+    """
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    return tuple(layer.name for layer in layers if len(layer.output.shape) == 4)
+
+
+def layer_maps(
+    model: keras.Model, images: NDArray[np.float32], layers: Sequence[str] | None = None, *, batch_size: int = 512
+) -> dict[str, NDArray[np.float32]]:
+    """Return what leaves each of some layers: behind its activation, and behind a blur if the layer is one.
+
+    Args:
+        model: A functional or sequential Keras model.
+        images: float32 (n, H, W, 3) in [0, 1].
+        layers: Their names; by default `map_layers(model)`.
+        batch_size: Images in one call of the model.
+
+    Returns:
+        By name float32 (n, h, w, channels).
+
+    Raises:
+        ValueError: The model has no such layer, or what leaves it are no maps.
+
+    Example:
+        >>> layer_maps(model, images[:2], ["conv1"])["conv1"].shape
+        (2, 16, 16, 64)
+    """
+    known = map_layers(model)
+    names = known if layers is None else tuple(layers)
+    if not names or not set(names) <= set(known):
+        raise ValueError(
+            f"`layers` must be some of {', '.join(known) or 'none'}. Received: {', '.join(names) or 'none'}"
+        )
+    probe = keras.Model(model.inputs[0], {name: model.get_layer(name).output for name in names})
+    parts = [probe(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
+    return {
+        name: np.concatenate([np.asarray(keras.ops.cast(part[name], "float32")) for part in parts]) for name in names
+    }
