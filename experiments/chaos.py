@@ -21,7 +21,7 @@ from blurnet_tf.files import sha256
 from experiments import cli
 from experiments.cells import PROVENANCE
 
-TABLES = ("table2.csv", "table2.json", "table2.md", "figure4.png")
+TABLES = ("table2.csv", "table2.json", "table2.md", "figure4.png", "figure4.svg")
 
 
 class ChaosError(ValueError):

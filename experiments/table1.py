@@ -8,7 +8,8 @@ import numpy as np
 
 from blurnet_tf.evaluation.provenance import read_json
 from blurnet_tf.evaluation.records import read_records
-from blurnet_tf.reporting.figures import adversarial_figure, perturbation_figure, save_figure
+from blurnet_tf.reporting.figures import adversarial_figure, perturbation_figure
+from blurnet_tf.reporting.style import save_figure
 from blurnet_tf.reporting.tables import transfer_markdown, transfer_table, write_table
 from experiments import cli
 
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None) -> None:
         [names[record.adversarial_prediction] for record in seen],
         title=f"RP2 towards {target}, {source} victims: the baseline's prediction before and after",
     )
-    save_figure(results / "adversarial.png", figure)
+    save_figure(results / "adversarial.png", figure, dpi=110)  # a sheet for the screen
     perturbation = np.load(results / "perturbation.npy", allow_pickle=False)
     figure = perturbation_figure(perturbation, mask, title=f"One perturbation for all: M.d, {target}")
     save_figure(results / "perturbation.png", figure)

@@ -8,9 +8,10 @@ from typing import Any
 from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.provenance import read_json
 from blurnet_tf.evaluation.records import Record, read_records
-from blurnet_tf.reporting.figures import dissimilarity_figure, save_figure
+from blurnet_tf.reporting.figures import dissimilarity_figure
+from blurnet_tf.reporting.style import save_both
 from blurnet_tf.reporting.tables import write_table
-from blurnet_tf.reporting.white_box import white_box_markdown, white_box_table
+from blurnet_tf.reporting.white_box import row_titles, white_box_markdown, white_box_table
 from experiments import cli
 from experiments.cells import RECORDS
 
@@ -21,12 +22,8 @@ def main(arguments: list[str] | None) -> None:
     parser.add_argument("--results", type=Path, default=Path("results/whitebox"), help="what the experiment wrote")
     results: Path = parser.parse_args(arguments).results
     run = read_json(results / "run.json")
-
-    def read(folders: list[str]) -> list[Record]:
-        return [record for folder in folders for record in read_records(results / "cells" / folder / RECORDS)]
-
-    records = read([folder for row in run["rows"].values() for folder in row["cells"]])
-    floor = read([row["floor"] for row in run["rows"].values()])
+    records = read_attacks(results)
+    floor = _read(results, [row["floor"] for row in run["rows"].values()])
     legitimate = {name: Rate(row["legitimate"]["correct"], row["legitimate"]["n"]) for name, row in run["rows"].items()}
     rows = white_box_table(records, floor, legitimate, class_names=run["class_names"])
     markdown = white_box_markdown(rows, _caption(run, rows), notes=_notes(run))
@@ -39,10 +36,19 @@ def main(arguments: list[str] | None) -> None:
             for row in white_box_table(part, floor, legitimate, class_names=run["class_names"])
         ]
         write_table(results, "table2_by_lambda", by_lambda, markdown)
-    figure = dissimilarity_figure(records, titles={row["row"]: row["title"] for row in rows})
-    save_figure(results / "figure4.png", figure)
+    save_both(results, "figure4", dissimilarity_figure(records, titles=row_titles(records)))
     write_table(results, "table2", rows, markdown)
     print(f"\n{markdown}\nWritten to {results}/")
+
+
+def read_attacks(results: Path) -> list[Record]:
+    """Return the records of all attacks of the run that `results` holds."""
+    rows = read_json(results / "run.json")["rows"].values()
+    return _read(results, [folder for row in rows for folder in row["cells"]])
+
+
+def _read(results: Path, folders: list[str]) -> list[Record]:
+    return [record for folder in folders for record in read_records(results / "cells" / folder / RECORDS)]
 
 
 def _caption(run: dict[str, Any], rows: list[dict[str, Any]]) -> str:

@@ -10,13 +10,11 @@ from matplotlib.colors import to_hex
 from blurnet_tf.attacks.masks import draw_sticker_bars
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.reporting.figures import (
-    COLOURS,
-    MARKERS,
     adversarial_figure,
     dissimilarity_figure,
     perturbation_figure,
-    save_figure,
 )
+from blurnet_tf.reporting.style import COLOURS, MARKERS, save_figure
 from blurnet_tf.reporting.white_box import ROWS
 
 RANDOM = np.random.default_rng(0)
@@ -77,7 +75,7 @@ def test_each_attack_is_a_point_and_each_model_has_its_mean() -> None:
     rows = ("baseline", "tv_1e-4")
     figure = dissimilarity_figure(attack_records(rows), titles={"baseline": "Baseline", "tv_1e-4": "TV"}, title="T")
     (axis,) = figure.axes
-    assert (axis.get_xlabel(), axis.get_ylabel()) == ("L2 dissimilarity", "attack success rate (%)")
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("L2 dissimilarity (Eq. 1)", "attack success rate (%)")
     assert len(axis.collections) == 4
     for points, mean in (axis.collections[:2], axis.collections[2:]):
         np.testing.assert_allclose(points.get_offsets(), [(0.2, 25), (0.3, 75), (0.2, 50), (0.3, 100)], rtol=1e-12)

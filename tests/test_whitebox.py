@@ -17,7 +17,7 @@ KEYS = {
     "row", "alpha", "legitimate_accuracy", "average_success", "worst_success", "l2_dissimilarity", "union_success",
     "n_targets", "n_images",
 }  # fmt: skip
-WRITTEN = ["figure4.png", "table2.csv", "table2.json", "table2.md"]
+WRITTEN = ["figure4.png", "figure4.svg", "table2.csv", "table2.json", "table2.md"]
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

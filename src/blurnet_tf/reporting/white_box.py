@@ -73,12 +73,12 @@ def white_box_table(
     """
     check_each(records, floor, len(class_names))
     rows = []
-    for name in _in_order(records):
+    for name, title in row_titles(records).items():
         mine = [record for record in records if record.victim == name]
         plain = [record for record in floor if record.victim == name]
         check_row(name, mine, plain, legitimate, class_names)
         variant = VARIANTS.get(name)
-        row: dict[str, Any] = {"row": name, "title": variant.title if variant else name, "alpha": _alpha(variant)}
+        row: dict[str, Any] = {"row": name, "title": title, "alpha": _alpha(variant)}
         row |= with_interval("legitimate_accuracy", legitimate[name].value, legitimate[name].n)
         row |= {"n_test": legitimate[name].n} | floor_columns(plain) | attack_columns(mine, class_names)
         papers = PAPER_TABLE_2.get(name, (None,) * len(PAPER_FIGURES))
@@ -89,6 +89,13 @@ def white_box_table(
         }
         rows.append(row)
     return rows
+
+
+def row_titles(records: Sequence[Record]) -> dict[str, str]:
+    """Return the titles of the rows by name: those of `ROWS` first, then others in the order of `records`."""
+    present = dict.fromkeys(record.victim for record in records)
+    names = [*(name for name in ROWS if name in present), *(name for name in present if name not in ROWS)]
+    return {name: VARIANTS[name].title if name in VARIANTS else name for name in names}
 
 
 def white_box_markdown(rows: Sequence[Mapping[str, Any]], caption: str, *, notes: Sequence[str] = ()) -> str:
@@ -181,11 +188,6 @@ def _over_the_seeds(row: Mapping[str, Any]) -> list[str]:
     ]
     line.append(f"{row['l2_dissimilarity_seed_min']:.3f} to {row['l2_dissimilarity_seed_max']:.3f}")
     return [*line, str(len(row["seeds"]))]
-
-
-def _in_order(records: Sequence[Record]) -> list[str]:
-    present = dict.fromkeys(record.victim for record in records)
-    return [*(name for name in ROWS if name in present), *(name for name in present if name not in ROWS)]
 
 
 def _alpha(variant: Variant | None) -> float | None:

@@ -1,0 +1,81 @@
+"""The look that all figures share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+from matplotlib.figure import Figure
+
+from blurnet_tf.files import atomic_path
+
+COLUMN: float = 3.5
+"""Width of a figure in inches: that of one column of a page. Letters are 7 points high or more at that size."""
+
+COLOURS: tuple[str, ...] = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7")
+"""Okabe and Ito's colours, told apart by the colour-blind too. Their yellow is left out: too pale on white."""
+
+MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""One more than colours, so that of 56 variants no two look the same."""
+
+LINES: tuple[Any, ...] = ("-", (0, (5, 1.2)), (0, (1.4, 0.8)), (0, (5, 1.2, 1.4, 1.2)))
+"""Styles of lines; four, so that of 28 lines no two look the same."""
+
+CHANGED: str = "#b00020"
+"""Red, for a prediction that the attack changed."""
+
+LOOK: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
+    "figure.titlesize": 8,
+    "legend.frameon": False,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.2,
+    "axes.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.3,
+    "image.cmap": "viridis",
+    "image.interpolation": "nearest",
+    "savefig.dpi": 300,
+    "svg.fonttype": "path",  # letters as outlines: a browser without the font shows the same
+    "svg.hashsalt": "blurnet",  # the names inside an SVG file do not change from run to run
+}
+"""Settings of matplotlib, on top of its defaults and not of the reader's own."""
+
+
+@contextlib.contextmanager
+def look() -> Iterator[None]:
+    """Switch to the shared look, in a block or, as a decorator, in a function that draws."""
+    with matplotlib.style.context(["default", LOOK]):
+        yield
+
+
+def save_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 300) -> None:
+    """Save a figure atomically; the suffix of `path` chooses the format. The same figure gives the same bytes."""
+    metadata = {"Date": None} if Path(path).suffix == ".svg" else None
+    with look(), atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, metadata=metadata)
+
+
+def save_both(folder: str | os.PathLike[str], name: str, figure: Figure) -> None:
+    """Save a figure as `<name>.png` and as `<name>.svg`, each atomically."""
+    for suffix in (".png", ".svg"):
+        save_figure(Path(folder) / f"{name}{suffix}", figure)
