@@ -39,8 +39,8 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox ablation train export reproduction bench chaos data assets test lint format clean \
-  distclean FORCE
+.PHONY: help blackbox whitebox figures ablation train export reproduction bench chaos data assets test lint format \
+  clean distclean FORCE
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
 ifeq ($(strip $(VENV)),)
@@ -81,7 +81,9 @@ ATTACKED := $(addprefix $(OUT)/,records.csv provenance.json signs.npz perturbati
 REPORTED := $(addprefix $(OUT)/,table1.json table1.csv table1.md adversarial.png perturbation.png)
 
 REPORTING := $(wildcard src/blurnet_tf/reporting/*.py src/blurnet_tf/evaluation/*.py) experiments/table1.py
-SOURCES := $(filter-out $(wildcard src/blurnet_tf/reporting/*.py) experiments/table1.py,\
+SPECTRA := $(addprefix src/blurnet_tf/evaluation/,spectra.py feature_maps.py high_frequency.py) \
+  experiments/attacked.py experiments/figures.py
+SOURCES := $(filter-out $(wildcard src/blurnet_tf/reporting/*.py) experiments/table1.py $(SPECTRA),\
   $(wildcard src/blurnet_tf/*.py src/blurnet_tf/*/*.py experiments/*.py))
 RELEASE := $(wildcard $(foreach root,$(BLURNET_DATA) $(DATA_DIR),$(root)/rp2/*.txt $(root)/rp2/*/*))
 BASELINE := $(CHECKPOINTS)/$(if $(filter-out quick,$(PRESET)),$(PRESET)/)baseline.keras
@@ -121,6 +123,13 @@ whitebox: $(RUN_ENV)  ## Table 2: train the variants, attack each through its de
 	@$(PY) -m experiments.whitebox $(LEARNT_FLAGS) $(ATTACK_FLAGS) $(ARGS) --results $(WHITEBOX)
 	@$(PY) -m experiments.table2 --results $(WHITEBOX)
 
+# --- The figures: drawn of what is stored, whatever its settings; the transfer experiment runs if there is none ---------
+FIGURES := $(RESULTS)/figures
+
+figures: $(filter-out $(wildcard $(ATTACKED)),$(ATTACKED)) | $(RUN_ENV)  ## Figures 1 to 4, of what blackbox and whitebox stored
+	@$(PY) -m experiments.figures --data-dir $(DATA_DIR) --preset $(PRESET) --split $(SPLIT) --init $(INIT) \
+	  --checkpoints $(CHECKPOINTS) --blackbox $(OUT) --whitebox $(WHITEBOX) $(ARGS) --results $(FIGURES)
+
 train: $(RUN_ENV)  ## Train VARIANT on LISA (if it is there) or rendered signs, into CHECKPOINTS
 	@$(PY) -m experiments.train $(LEARNT_FLAGS) $(ARGS)
 
@@ -158,7 +167,7 @@ format: $(LINT_ENV)  ## Rewrite the code in the project's style
 	$(PY) -m ruff format .
 
 clean:  ## Remove the results and caches; keep checkpoints, exports, data and the environment
-	rm -rf $(OUT) $(WHITEBOX) $(addprefix $(RESULTS)/,ablation reproduction bench chaos) build dist
+	rm -rf $(OUT) $(WHITEBOX) $(FIGURES) $(addprefix $(RESULTS)/,ablation reproduction bench chaos) build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment as well
@@ -167,6 +176,7 @@ distclean: clean  ## Remove the environment as well
 help:  ## Show this text
 	@echo 'make blackbox    runs the transfer experiment; everything it needs is made first'
 	@echo 'make whitebox    trains the defences and attacks each with full knowledge'
+	@echo 'make figures     draws the spectra, and Figure 4 once there is a white box'
 	@echo; echo 'Targets:'
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 	@echo; echo 'Variables (now):'

@@ -22,6 +22,7 @@ case "$*" in
   "-m experiments.table1 "*)
     for last; do :; done
     for name in table1.json table1.csv table1.md adversarial.png perturbation.png; do touch "$last/$name"; done ;;
+  "-m experiments.figures "*) [ -z "$FAIL" ] || exit 1 ;;
 esac
 """
 
@@ -291,6 +292,48 @@ def test_the_ablation_uses_the_attack_that_is_there(project: Project) -> None:
     assert programs(project.make("ablation", "VENV=")) == ["experiments.blackbox", "experiments.ablation"]
     (call,) = project.make("ablation", "VENV=")
     assert call.endswith("--attacked results/blackbox --results results/ablation")
+
+
+FIGURES = (
+    "-m experiments.figures --data-dir data --preset quick --split track --init random --checkpoints checkpoints "
+    "--blackbox results/blackbox --whitebox results/whitebox --results results/figures"
+)
+
+
+def test_figures_are_drawn_of_what_is_stored_whatever_its_settings(project: Project) -> None:
+    attack, draw = project.make("figures", "VENV=")
+    assert attack.startswith("-m experiments.blackbox ")
+    assert draw == FIGURES
+    project.age()
+    (project.folder / "src" / "blurnet_tf" / "signs.py").touch()
+    assert project.make("figures", "VENV=", "SEED=5", "DATA=synthetic") == [FIGURES]
+
+
+def test_lost_signs_are_attacked_anew_for_the_figures(project: Project) -> None:
+    project.make("blackbox", "VENV=")
+    (project.folder / "results" / "blackbox" / "signs.npz").unlink()
+    assert programs(project.make("figures", "VENV=")) == ["experiments.blackbox", "experiments.figures"]
+
+
+def test_figures_that_failed_leave_the_attack_as_it_is(project: Project) -> None:
+    project.make("blackbox", "VENV=")
+    assert programs(project.make("figures", "VENV=", fail=True)) == ["experiments.figures"]
+    assert programs(project.make("figures", "VENV=")) == ["experiments.figures"]
+
+
+@pytest.mark.parametrize(
+    "touched",
+    ["src/blurnet_tf/evaluation/spectra.py", "src/blurnet_tf/reporting/style.py", "experiments/figures.py"],
+)
+def test_a_new_look_of_the_figures_runs_no_attack(project: Project, touched: str) -> None:
+    path = project.folder / touched
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    project.age()
+    project.make("blackbox", "VENV=")
+    project.age()
+    path.touch()
+    assert "experiments.blackbox" not in programs(project.make("blackbox", "VENV="))
 
 
 def test_chaos_and_reproduction_are_told_what_to_do(project: Project) -> None:
