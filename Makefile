@@ -81,12 +81,12 @@ ATTACKED := $(addprefix $(OUT)/,records.csv provenance.json signs.npz perturbati
 REPORTED := $(addprefix $(OUT)/,table1.json table1.csv table1.md adversarial.png perturbation.png)
 
 REPORTING := $(wildcard src/blurnet_tf/reporting/*.py src/blurnet_tf/evaluation/*.py) experiments/table1.py
-SPECTRA := $(addprefix src/blurnet_tf/evaluation/,spectra.py feature_maps.py high_frequency.py) \
-  experiments/attacked.py experiments/figures.py
-SOURCES := $(filter-out $(wildcard src/blurnet_tf/reporting/*.py) experiments/table1.py $(SPECTRA),\
-  $(wildcard src/blurnet_tf/*.py src/blurnet_tf/*/*.py experiments/*.py))
+SPECTRA := $(addprefix src/blurnet_tf/evaluation/,spectra.py feature_maps.py high_frequency.py)
+SOURCES := $(filter-out $(wildcard src/blurnet_tf/reporting/*.py src/blurnet_tf/export/*.py) $(SPECTRA),\
+  $(wildcard src/blurnet_tf/*.py src/blurnet_tf/*/*.py)) $(wildcard $(addprefix experiments/,blackbox.py checkpoints.py \
+  cli.py kept.py locks.py precision.py presets.py setting.py training.py))
 RELEASE := $(wildcard $(foreach root,$(BLURNET_DATA) $(DATA_DIR),$(root)/rp2/*.txt $(root)/rp2/*/*))
-BASELINE := $(CHECKPOINTS)/$(if $(filter-out quick,$(PRESET)),$(PRESET)/)baseline.keras
+BASELINE := $(CHECKPOINTS)/$(if $(filter-out quick,$(PRESET)),$(PRESET)/)$(if $(filter-out 0,$(TRAIN_SEED)),seed-$(TRAIN_SEED)/)baseline.keras
 
 TRAIN_FLAGS := --preset $(PRESET) --train-seed $(TRAIN_SEED) --precision $(PRECISION) --checkpoints $(CHECKPOINTS)
 DATA_FLAGS := --data $(DATA) --data-dir $(DATA_DIR)
@@ -121,7 +121,6 @@ WHITEBOX := $(RESULTS)/whitebox
 
 whitebox: $(RUN_ENV)  ## Table 2: train the variants, attack each through its defence
 	@$(PY) -m experiments.whitebox $(LEARNT_FLAGS) $(ATTACK_FLAGS) $(ARGS) --results $(WHITEBOX)
-	@$(PY) -m experiments.table2 --results $(WHITEBOX)
 
 # --- The figures: drawn of what is stored, whatever its settings; the transfer experiment runs if there is none ---------
 FIGURES := $(RESULTS)/figures
@@ -166,8 +165,8 @@ format: $(LINT_ENV)  ## Rewrite the code in the project's style
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-clean:  ## Remove the results and caches; keep checkpoints, exports, data and the environment
-	rm -rf $(OUT) $(WHITEBOX) $(FIGURES) $(addprefix $(RESULTS)/,ablation reproduction bench chaos) build dist
+clean:  ## Remove results and caches, but for the long runs of reproduction; keep checkpoints, exports, data, environment
+	rm -rf $(OUT) $(WHITEBOX) $(FIGURES) $(addprefix $(RESULTS)/,ablation bench chaos) build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment as well
@@ -178,7 +177,7 @@ help:  ## Show this text
 	@echo 'make whitebox    trains the defences and attacks each with full knowledge'
 	@echo 'make figures     draws the spectra, and Figure 4 once there is a white box'
 	@echo; echo 'Targets:'
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 	@echo; echo 'Variables (now):'
 	@printf '  %-12s %s\n' \
 	  'DATA' 'to attack: rp2, synthetic, auto; to train: lisa, synthetic, auto ($(DATA))' \

@@ -14,7 +14,7 @@ from blurnet_tf.evaluation.provenance import environment, read_json, weights_sha
 from blurnet_tf.evaluation.records import write_records
 from blurnet_tf.evaluation.scoring import predict, score
 from blurnet_tf.reporting.ablation import ablation_figure, ablation_markdown, ablation_table
-from blurnet_tf.reporting.figures import save_figure
+from blurnet_tf.reporting.style import save_both
 from blurnet_tf.reporting.tables import write_table
 from experiments import cli
 from experiments.checkpoints import baseline_weights
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None) -> None:
     )
     results: Path = options.results
     write_records(results / "records.csv", records)
-    save_figure(results / "ablation.png", ablation_figure(rows))
+    save_both(results, "ablation", ablation_figure(rows))
     markdown = ablation_markdown(rows, caption)
     write_table(results, "ablation", rows, markdown)
     write_json(results / "provenance.json", {"attack": run, "test": test.label, "environment": environment(cli.ROOT)})

@@ -76,7 +76,8 @@ def attacked_models(attacked: Attacked, roots: Sequence[Path], checkpoints: Path
             raise FileNotFoundError("The attacked model is that of the RP2 release. `make data` fetches it.")
         place, weights = str(release), rp2_release.load_weights(release)
     else:
-        path = checkpoint_path(checkpoints, "synthetic", attacked.provenance["preset"], "baseline")
+        seed = attacked.provenance["baseline"]["training"]["settings"]["seed"]
+        path = checkpoint_path(checkpoints, "synthetic", attacked.provenance["preset"], "baseline", seed=seed)
         if not path.is_file():
             raise FileNotFoundError(
                 f"The attacked model, {path}, has gone. `make train DATA=synthetic VARIANT=baseline` trains it."

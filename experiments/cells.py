@@ -27,6 +27,7 @@ from experiments.locks import locked
 RECORDS = "records.csv"
 ARRAYS = "arrays.npz"
 PROVENANCE = "provenance.json"
+ABSENT = "absent"
 
 Content = tuple[Sequence[Record], Mapping[str, NDArray[Any]]]
 """What a cell holds: records, and named arrays."""
@@ -61,7 +62,7 @@ def fill(root: Path, cells: Sequence[Cell], compute: Callable[[Cell], Content]) 
         cells: Those that are wanted.
         compute: Returns what is in a cell.
     """
-    pending = [cell for cell in cells if not _whole(root / cell.folder)]
+    pending = [cell for cell in cells if _damage(root / cell.folder)]
     if len(pending) < len(cells):
         print(f"{root}: {len(cells) - len(pending)} of {len(cells)} cells taken as they are", flush=True)
     for patient in (False, True):
@@ -70,7 +71,11 @@ def fill(root: Path, cells: Sequence[Cell], compute: Callable[[Cell], Content]) 
             with locked(root / ".locks" / cell.folder, waiting=waiting) as held:
                 if not held:
                     continue
-                if not _whole(root / cell.folder):
+                damage = _damage(root / cell.folder)
+                if damage and damage != ABSENT:
+                    print(f"{root / cell.folder}: damaged ({damage}); computed anew", flush=True)
+                    shutil.rmtree(root / cell.folder)
+                if damage:
                     _compute(root, cell, compute, f"cell {cells.index(cell) + 1} of {len(cells)}: {cell.name}")
                 pending.remove(cell)
 
@@ -94,17 +99,12 @@ def _compute(root: Path, cell: Cell, compute: Callable[[Cell], Content], title: 
         write_json(temporary / PROVENANCE, provenance)
 
 
-def _whole(path: Path) -> bool:
-    """Whether a cell is there, with the files that it was written with. A damaged one is removed."""
+def _damage(path: Path) -> str:
+    """Say what keeps a cell from being taken up: nothing, its absence, or files that have changed since."""
     if not path.exists():
-        return False
+        return ABSENT
     try:
-        files = read_json(path / PROVENANCE)["files"]
-        damage = [name for name, digest in files.items() if sha256(path / name) != digest]
-    except (OSError, ValueError, KeyError) as error:
-        damage = [str(error)]
-    if not damage:
-        return True
-    print(f"{path}: damaged ({', '.join(damage)}); computed anew", flush=True)
-    shutil.rmtree(path)
-    return False
+        files = read_json(path / PROVENANCE)["files"].items()
+        return ", ".join(name for name, digest in files if sha256(path / name) != digest)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return str(error) or type(error).__name__

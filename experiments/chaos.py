@@ -21,6 +21,7 @@ from blurnet_tf.files import sha256
 from experiments import cli
 from experiments.cells import PROVENANCE
 
+MARKER = ".made-by-chaos"
 TABLES = ("table2.csv", "table2.json", "table2.md", "figure4.png", "figure4.svg")
 
 
@@ -36,9 +37,13 @@ def main(arguments: list[str] | None) -> None:
     parser.add_argument("--results", type=Path, default=Path("results/chaos"), help="folder to work in; emptied")
     parser.add_argument("--sweep", default="", help="further arguments of the sweep, in one string")
     options = parser.parse_args(arguments)
-    root: Path = options.results
+    root: Path = options.results.resolve()  # the sweeps run in another folder
+    if root.exists() and not (root / MARKER).exists() and any(root.iterdir()):
+        raise ChaosError(f"{root} was not made by this program and stays as it is. Name another folder with --results.")
     if root.exists():
         shutil.rmtree(root)
+    root.mkdir(parents=True)
+    (root / MARKER).touch()
     extra = options.sweep.split()
     started = time.perf_counter()
     _sweep(root / "reference", extra)
@@ -80,11 +85,13 @@ def _sweep(folder: Path, extra: list[str], kill_after: float | None = None) -> b
         try:
             _, said = process.communicate(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
             return True
+        finally:  # also when this program is stopped
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
         if process.returncode:
-            raise ChaosError(f"The sweep in {folder} failed after a kill: {said.strip().splitlines()[-1:]}")
+            raise ChaosError(f"The sweep in {folder} failed: {said.strip().splitlines()[-1:]}")
     return False
 
 

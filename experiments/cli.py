@@ -95,6 +95,7 @@ def run(main: Callable[[list[str] | None], None]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
     # Before any operation runs, so that a model fresh from training and one from its file take the same kernels.
     tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # what is said to be float32 is, on a GPU too
     try:
         main(None)
     except (DownloadError, OSError, ValueError) as error:

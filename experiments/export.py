@@ -13,8 +13,9 @@ from blurnet_tf.defenses import TRAINED_VARIANTS, TRANSFER_VARIANTS, VARIANTS, f
 from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.export import FORMATS, check_formats, export_model, model_card
 from experiments import cli
-from experiments.checkpoints import checkpoint_path, held_out_accuracy, trained_model
-from experiments.presets import PRESETS, recipe
+from experiments.checkpoints import trained_variant
+from experiments.kept import held_out_accuracy
+from experiments.presets import PRESETS
 from experiments.table_rows import table_row
 
 
@@ -31,21 +32,15 @@ def main(arguments: list[str] | None) -> None:
     release = rp2_release.find(roots)
     everything = [*dict.fromkeys([*TRAINED_VARIANTS, *TRANSFER_VARIANTS]), *["rp2_release"] * (release is not None)]
     checkpoints: dict[str, tuple[keras.Model, dict[str, Any]]] = {}
-    for name in everything if options.variant == ["all"] else options.variant:
+    for name in everything if "all" in options.variant else dict.fromkeys(options.variant):
         # The filters of Table 1 are put into the baseline, whose weights they leave as they are.
         trained = "baseline" if name in TRANSFER_VARIANTS else name
         if trained not in checkpoints:
-            checkpoints[trained] = trained_model(
-                recipe(options.preset, trained, seed=options.train_seed, init=options.init),
-                data,
-                path=checkpoint_path(options.checkpoints, data.name, options.preset, trained, options.init),
-                precision=options.precision,
-                release=release,
-            )
+            checkpoints[trained] = trained_variant(trained, data, options, release)[1:]
         model, training = checkpoints[trained]
         if name != trained:
             model = lisa_cnn(name, weights=layer_weights(model), dtype="float32")
-        accuracy = held_out_accuracy(model, data)
+        accuracy = held_out_accuracy(model, data.test)
         attacked, row = table_row(name, training["weights_sha256"], options.results)
         folder = export_model(
             model,

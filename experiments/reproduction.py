@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurnet_tf.data import rp2_release, sources
+from blurnet_tf.defenses import VARIANTS
 from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.provenance import environment, write_json
 from blurnet_tf.evaluation.records import Record, read_records
@@ -19,7 +20,7 @@ from blurnet_tf.reporting.tables import write_table
 from blurnet_tf.reporting.white_box import white_box_table
 from experiments import cli
 from experiments.cells import RECORDS
-from experiments.checkpoints import trained_model
+from experiments.checkpoints import checkpoint_path, trained_model
 from experiments.precision import resolve
 from experiments.setting import load_setting
 from experiments.studies import STUDIES
@@ -37,13 +38,15 @@ def main(arguments: list[str] | None) -> None:
     loaded: dict[str, sources.TrainingData] = {}
     results: Path = options.results
     rows: list[dict[str, Any]] = []
-    for name in STUDIES if options.run == ["all"] else options.run:
+    for name in STUDIES if "all" in options.run else dict.fromkeys(options.run):
         study = STUDIES[name]
         variant = study.recipe.variant
         if study.split not in loaded:
             loaded[study.split] = sources.load_training(training, split=study.split)
         data = loaded[study.split]
         path = options.checkpoints / "studies" / f"{variant.name}.keras"
+        if variant.name in VARIANTS:  # a row of Table 2: that of `make whitebox`
+            path = checkpoint_path(options.checkpoints, data.name, "quick", variant.name)
         model, provenance = trained_model(study.recipe, data, path=path, precision=options.precision, release=release)
         sweep = Sweep(setting, dtype)
         sweep.add_model(variant, model)

@@ -16,7 +16,7 @@ from blurnet_tf.evaluation.provenance import weights_sha256
 from experiments.cells import Cell, Content, fill
 from experiments.setting import Setting
 
-FORMAT = 1
+FORMAT = 2
 """Raised when cells of the same inputs get another content, so that older ones are not taken for new ones."""
 
 

@@ -11,7 +11,7 @@ from blurnet_tf.evaluation.records import Record, read_records
 from blurnet_tf.reporting.figures import dissimilarity_figure
 from blurnet_tf.reporting.style import save_both
 from blurnet_tf.reporting.tables import write_table
-from blurnet_tf.reporting.white_box import row_titles, white_box_markdown, white_box_table
+from blurnet_tf.reporting.white_box import lambda_markdown, row_titles, white_box_markdown, white_box_table
 from experiments import cli
 from experiments.cells import RECORDS
 
@@ -21,29 +21,49 @@ def main(arguments: list[str] | None) -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--results", type=Path, default=Path("results/whitebox"), help="what the experiment wrote")
     results: Path = parser.parse_args(arguments).results
-    run = read_json(results / "run.json")
+    run = read_run(results)
     records = read_attacks(results)
     floor = _read(results, [row["floor"] for row in run["rows"].values()])
     legitimate = {name: Rate(row["legitimate"]["correct"], row["legitimate"]["n"]) for name, row in run["rows"].items()}
-    rows = white_box_table(records, floor, legitimate, class_names=run["class_names"])
+    which = {"training_data": run["training_data"], "preset": run["preset"]}
+    rows = [row | which for row in white_box_table(records, floor, legitimate, class_names=run["class_names"])]
     markdown = white_box_markdown(rows, _caption(run, rows), notes=_notes(run))
     penalties = sorted({record.penalty for record in records})
     if len(penalties) > 1:
         parts = [(penalty, [record for record in records if record.penalty == penalty]) for penalty in penalties]
         by_lambda = [
-            {"lambda": penalty, **row}
+            {"lambda": penalty, **row, **which}
             for penalty, part in parts
             for row in white_box_table(part, floor, legitimate, class_names=run["class_names"])
         ]
-        write_table(results, "table2_by_lambda", by_lambda, markdown)
+        write_table(results, "table2_by_lambda", by_lambda, lambda_markdown(by_lambda, _caption(run, rows)))
+    else:  # none may stay that is of another run
+        for suffix in ("csv", "md", "json"):
+            (results / f"table2_by_lambda.{suffix}").unlink(missing_ok=True)
     save_both(results, "figure4", dissimilarity_figure(records, titles=row_titles(records)))
     write_table(results, "table2", rows, markdown)
     print(f"\n{markdown}\nWritten to {results}/")
 
 
+def read_run(results: Path) -> dict[str, Any]:
+    """Return what the run that `results` holds was.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: Its file is damaged.
+    """
+    path = results / "run.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist. Run `make whitebox`, which writes it.")
+    run = read_json(path)
+    if not (isinstance(run, dict) and run.get("rows")):
+        raise ValueError(f"{path} must say which rows the run has. Received: no rows. Run `make whitebox` again.")
+    return run
+
+
 def read_attacks(results: Path) -> list[Record]:
     """Return the records of all attacks of the run that `results` holds."""
-    rows = read_json(results / "run.json")["rows"].values()
+    rows = read_run(results)["rows"].values()
     return _read(results, [folder for row in rows for folder in row["cells"]])
 
 
@@ -77,7 +97,12 @@ def _notes(run: dict[str, Any]) -> list[str]:
         )
     if run["attack"]["nps"]:
         notes.append(f"With the {run['attack']['nps']} non-printability score.")
-    if not run["authentic"] or run["preset"] != "paper":
+    if run["training_data"].startswith("LISA"):
+        notes.append(
+            "The interval of the accuracy counts each test image as independent, which frames of one track are not: it "
+            "is too narrow."
+        )
+    if not run["papers_protocol"]:
         notes.append(
             "This run is not the paper's protocol (2000 epochs on LISA, RP2's photographs and mask): the paper's "
             "figures are here for orientation."

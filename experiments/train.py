@@ -5,8 +5,8 @@ from __future__ import annotations
 from blurnet_tf.data import rp2_release, sources
 from blurnet_tf.defenses import TRAINED_VARIANTS, VARIANTS
 from experiments import cli
-from experiments.checkpoints import checkpoint_path, trained_model
-from experiments.presets import PRESETS, recipe
+from experiments.checkpoints import trained_variant
+from experiments.presets import PRESETS
 
 
 def main(arguments: list[str] | None) -> None:
@@ -26,14 +26,8 @@ def main(arguments: list[str] | None) -> None:
         source, split=options.split, per_class=work.per_class, test_per_class=work.test_per_class
     )
     release = rp2_release.find(roots)
-    for name in TRAINED_VARIANTS if options.variant == ["all"] else options.variant:
-        trained_model(
-            recipe(options.preset, name, seed=options.train_seed, init=options.init),
-            data,
-            path=checkpoint_path(options.checkpoints, data.name, options.preset, name, options.init),
-            precision=options.precision,
-            release=release,
-        )
+    for name in TRAINED_VARIANTS if "all" in options.variant else dict.fromkeys(options.variant):
+        trained_variant(name, data, options, release)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ import keras
 from blurnet_tf.data.sources import TrainingData
 from blurnet_tf.defenses import TVLossCallback, layer_weights, lisa_cnn, train
 from blurnet_tf.defenses.lisa_cnn import LayerWeights
-from blurnet_tf.files import atomic_folder
+from blurnet_tf.evaluation.provenance import read_json, write_json
+from blurnet_tf.files import atomic_folder, sha256
 from experiments.presets import Recipe
 
 LOG = "log.csv"
 _BACKUP = "backup"
 _BEST = "best.weights.h5"
+_SUMS = "sums.json"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,15 +54,16 @@ def fit(
         board: Folder for TensorBoard, used if that is installed.
     """
     work = state / "work"
-    if work.exists():
-        shutil.rmtree(work)
-    for left in state.glob(".*"):  # what a kill left half-written
-        shutil.rmtree(left)
-    kept = sorted(state.glob("epoch-*"))
+    for left in (work, *state.glob(".*")):  # what a kill left half-written
+        if left.is_dir():
+            shutil.rmtree(left)
+    kept = [epoch for epoch in sorted(state.glob("epoch-*")) if _intact(epoch)]
     if kept:
         shutil.copytree(kept[-1], work)
     else:
         work.mkdir(parents=True)
+        if board.exists():  # of another training
+            shutil.rmtree(board)
 
     keras.utils.set_random_seed(recipe.seed)
     model = lisa_cnn(recipe.variant, weights=start, seed=recipe.seed, dtype=dtype)
@@ -96,6 +99,7 @@ def _callbacks(
         kept = state / f"epoch-{epoch + 1:06d}"
         with atomic_folder(kept) as temporary:
             shutil.copytree(work, temporary, dirs_exist_ok=True)
+            write_json(temporary / _SUMS, _sums(temporary))
         for older in state.glob("epoch-*"):
             if older != kept:
                 shutil.rmtree(older)
@@ -121,6 +125,22 @@ def _callbacks(
     if importlib.util.find_spec("tensorboard"):
         callbacks.append(keras.callbacks.TensorBoard(board, write_graph=False))
     return callbacks
+
+
+def _sums(epoch: Path) -> dict[str, str]:
+    files = sorted(path for path in epoch.rglob("*") if path.is_file() and path.name != _SUMS)
+    return {str(path.relative_to(epoch)): sha256(path) for path in files}
+
+
+def _intact(epoch: Path) -> bool:
+    """Whether an epoch has the files that it was kept with: a disk or a hand may have damaged it."""
+    try:
+        whole = read_json(epoch / _SUMS) == _sums(epoch)
+    except (FileNotFoundError, ValueError):
+        whole = False
+    if not whole:
+        print(f"{epoch}: damaged, and not gone on from", flush=True)
+    return whole
 
 
 def _read_log(path: Path) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,17 @@ from blurnet_tf.attacks import RP2
 from blurnet_tf.data import rp2_release, sources
 from blurnet_tf.defenses import TRAINED_VARIANTS, VARIANTS
 from blurnet_tf.evaluation.provenance import environment, write_json
-from experiments import cli
-from experiments.checkpoints import checkpoint_path, trained_model
+from experiments import cli, table2
+from experiments.checkpoints import trained_variant
+from experiments.locks import locked
 from experiments.precision import resolve
-from experiments.presets import PRESETS, recipe
+from experiments.presets import PRESETS
 from experiments.setting import load_setting
 from experiments.sweep import Sweep
 
 
 def main(arguments: list[str] | None) -> None:
-    """Train what is not trained, fill the cells, and write what `experiments.table2` makes the table of."""
+    """Train what is not trained, fill the cells, and have `experiments.table2` make the table of them."""
     options = _parse(arguments)
     work = PRESETS[options.preset]
     roots = cli.data_roots(options.data_dir)
@@ -32,35 +34,28 @@ def main(arguments: list[str] | None) -> None:
     data = sources.load_training(
         training, split=options.split, per_class=work.per_class, test_per_class=work.test_per_class
     )
-    release = rp2_release.find(roots) if training.name == "lisa" else None
-    everything = [*TRAINED_VARIANTS, *["rp2_release"] * (release is not None)]
+    release = rp2_release.find(roots)
+    everything = [*TRAINED_VARIANTS, *["rp2_release"] * (release is not None and training.name == "lisa")]
+    steps = work.steps if options.steps is None else options.steps
+    attacks = [
+        RP2(steps=steps, penalty=penalty, nps=options.nps, seed=seed)
+        for seed in dict.fromkeys(options.seeds)
+        for penalty in dict.fromkeys(options.penalties or work.penalties)
+    ]
     dtype, reason = resolve(options.precision)
 
     models: dict[str, keras.Model] = {}
     rows: dict[str, Any] = {}
-    for name in everything if options.variant == ["all"] else options.variant:
-        path = checkpoint_path(options.checkpoints, data.name, options.preset, name, options.init)
-        models[name], provenance = trained_model(
-            recipe(options.preset, name, seed=options.train_seed, init=options.init),
-            data,
-            path=path,
-            precision=options.precision,
-            release=release,
-        )
+    for name in everything if "all" in options.variant else dict.fromkeys(options.variant):
+        path, models[name], provenance = trained_variant(name, data, options, release)
         legitimate = {"correct": provenance["test_correct"], "n": provenance["test_images"]}
         rows[name] = {"checkpoint": str(path), "legitimate": legitimate, "training": provenance}
 
-    steps = work.steps if options.steps is None else options.steps
     sweep = Sweep(setting, dtype)
     for name, model in models.items():
         sweep.add_model(VARIANTS[name], model)
-        floor = sweep.floor(name)
-        attacks = [
-            sweep.attack(name, RP2(steps=steps, penalty=penalty, nps=options.nps, seed=seed))
-            for seed in options.seeds
-            for penalty in options.penalties or work.penalties
-        ]
-        rows[name] |= {"floor": floor.folder, "cells": [cell.folder for cell in attacks]}
+        cells = [sweep.attack(name, attack).folder for attack in attacks]
+        rows[name] |= {"floor": sweep.floor(name).folder, "cells": cells}
     results: Path = options.results
     print(f"Attacking in {dtype}, scoring in float32. {reason}", flush=True)
     sweep.run(results / "cells")
@@ -71,11 +66,18 @@ def main(arguments: list[str] | None) -> None:
         "init": options.init,
         "attack": {"steps": steps, "nps": options.nps},
         "precision": reason,
-        "authentic": setting.authentic,
+        "papers_protocol": (
+            setting.authentic
+            and (data.name, options.preset, options.init) == ("lisa", "paper", "random")
+            and all(dataclasses.replace(attack, penalty=0.002, seed=0) == RP2() for attack in attacks)
+        ),
         "rows": rows,
         "environment": environment(cli.ROOT),
     }
-    write_json(results / "run.json", run)
+    # One run at a time writes what it found, so that the table is of the run that stands beside it.
+    with locked(results / ".lock", waiting=f"{results}: another run is writing its table; waiting for that"):
+        write_json(results / "run.json", run)
+        table2.main(["--results", str(results)])
 
 
 def _parse(arguments: list[str] | None) -> Any:

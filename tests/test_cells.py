@@ -116,7 +116,7 @@ def test_a_damaged_cell_is_named_and_computed_anew(
     count = Count()
     fill(tmp_path, CELLS, count)
     assert count.names == ["cell-1"]
-    assert capsys.readouterr().out.startswith(f"{tmp_path / CELLS[1].folder}: damaged (")
+    assert f"\n{tmp_path / CELLS[1].folder}: damaged (" in capsys.readouterr().out
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from blurnet_tf.data import sources
 from blurnet_tf.evaluation.records import read_records
-from experiments import blackbox, checkpoints, cli, presets, table1
+from experiments import blackbox, checkpoints, cli, presets, table1, training
 from experiments import train as train_program
 from experiments.checkpoints import checkpoint_path
 from experiments.presets import PRESETS
@@ -219,7 +219,8 @@ def test_a_damaged_state_is_given_up_and_said_so(tmp_path: Path) -> None:
     for path in state.rglob("latest.weights.h5"):
         path.write_bytes(path.read_bytes()[:1000])
     said = train(tmp_path, 4)
-    assert f"{state}: damaged (" in said
+    (epoch,) = [line for line in said.splitlines() if line.endswith(": damaged, and not gone on from")]
+    assert epoch.startswith(f"{state}/epoch-")
     assert epochs_in(said) == ["1/4", "2/4", "3/4", "4/4"]
     assert {path.name for path in tmp_path.iterdir()} == KEPT
 
@@ -272,9 +273,77 @@ def test_a_checkpoint_is_taken_if_it_was_trained_just_so(
 def test_the_release_must_be_there_to_start_from_it(tmp_path: Path) -> None:
     recipe = presets.recipe("smoke", "tv_1e-4", init="rp2_release")
     data = sources.load_training(sources.resolve_training("synthetic", []), per_class=1, test_per_class=1)
-    sentence = r"^tv_1e-4 with INIT=rp2_release needs the RP2 release\. Run `make data` to fetch it\.$"
-    with pytest.raises(FileNotFoundError, match=sentence):
-        checkpoints.trained_model(recipe, data, path=tmp_path / "tv.keras")
+    for one, what in ((recipe, "INIT"), (presets.recipe("smoke", "rp2_release"), "VARIANT")):
+        sentence = rf"^{what}=rp2_release needs the RP2 release\. Run `make data` to fetch it\.$"
+        with pytest.raises(FileNotFoundError, match=sentence):
+            checkpoints.trained_model(one, data, path=tmp_path / "tv.keras")
+
+
+def test_other_test_images_are_scored_and_nothing_is_trained(
+    straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "_train", None)
+    for name in ("tv.keras", "tv.json"):
+        shutil.copyfile(straight / name, tmp_path / name)
+    data = sources.load_training(sources.resolve_training("synthetic", []), per_class=30, test_per_class=3)
+    recipe = dataclasses.replace(presets.recipe("smoke", "tv_1e-4"), epochs=5, schedule="late_cosine")
+    model, provenance = checkpoints.trained_model(recipe, data, path=tmp_path / "tv.keras")
+    assert provenance["test_images"] == len(data.test) == 51
+    expected = (np.asarray(model(data.test.images)).argmax(1) == data.test.labels).sum()
+    assert provenance["test_correct"] == expected
+    assert json.loads((tmp_path / "tv.json").read_text()) == provenance
+    assert "% of 51 held-out images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("tv.keras", "no archive"), ("tv.json", "{"), ("tv.json", "{}"), ("tv.json", "[]")],
+)
+def test_a_damaged_checkpoint_is_named_and_made_anew(
+    straight: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    content: str,
+) -> None:
+    monkeypatch.setattr(checkpoints, "_train", lambda *_: ("trained", {}))
+    for name in ("tv.keras", "tv.json"):
+        shutil.copyfile(straight / name, tmp_path / name)
+    (tmp_path / file).write_text(content)
+    data = sources.load_training(sources.resolve_training("synthetic", []), per_class=30, test_per_class=10)
+    recipe = dataclasses.replace(presets.recipe("smoke", "tv_1e-4"), epochs=5, schedule="late_cosine")
+    assert checkpoints.trained_model(recipe, data, path=tmp_path / "tv.keras")[0] == "trained"
+    assert f"{tmp_path}/tv.keras: made anew, because it is damaged (" in capsys.readouterr().out
+
+
+def test_only_the_states_and_the_remains_of_this_very_model_are_removed(tmp_path: Path) -> None:
+    remains = [
+        ".tv-0123456789ab.training",
+        f".tv.{'0' * 32}.keras",
+        f".tv.best.{'1' * 32}.keras",
+        f".tv.{'2' * 32}.csv",
+    ]
+    others = [".tv-more-0123456789ab.training", ".tv.lock", "tv.keras", f".tv-more.{'0' * 32}.keras"]
+    for name in (*remains, *others):
+        if name.endswith(".training"):
+            (tmp_path / name / "epoch-000001").mkdir(parents=True)
+        else:
+            (tmp_path / name).touch()
+    checkpoints._tidy(tmp_path / "tv.keras", but=tmp_path / ".tv-0123456789ab.training")
+    assert {path.name for path in tmp_path.iterdir()} == {remains[0], *others}
+    checkpoints._tidy(tmp_path / "tv.keras")
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_tensorboard_is_used_if_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: object() if installed else None)
+    data = sources.load_training(sources.resolve_training("synthetic", []), per_class=1, test_per_class=1)
+    callbacks = training._callbacks(presets.recipe("smoke", "baseline"), data, tmp_path, tmp_path / "w", tmp_path / "b")
+    assert any(isinstance(one, keras.callbacks.TensorBoard) for one in callbacks) == installed
 
 
 @pytest.mark.slow
@@ -393,6 +462,7 @@ def test_data_and_presets_keep_their_checkpoints_apart() -> None:
         "c/lisa/paper/from_rp2_release/tv.keras"
     )
     assert checkpoint_path(Path("c"), "lisa", "paper", "rp2_release") == Path("c/lisa/rp2_release.keras")
+    assert checkpoint_path(Path("c"), "synthetic", "quick", "tv", seed=2) == Path("c/seed-2/tv.keras")
 
 
 @pytest.mark.realdata

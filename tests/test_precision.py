@@ -31,6 +31,10 @@ def test_auto_takes_float32_elsewhere(tmp_path: Path, flags: str) -> None:
     assert resolve("auto", cpu(tmp_path, flags)) == ("float32", sentence)
 
 
+def test_the_fastest_unit_is_the_reason(tmp_path: Path) -> None:
+    assert resolve("auto", cpu(tmp_path, "avx512_bf16 amx_bf16"))[1].endswith("because the processor has AMX")
+
+
 def test_auto_takes_float32_where_nothing_is_known_of_the_processor(tmp_path: Path) -> None:
     assert resolve("auto", tmp_path / "none")[0] == "float32"
 

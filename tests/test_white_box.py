@@ -153,17 +153,17 @@ def test_with_several_seeds_a_figure_is_the_mean_of_those_of_the_seeds() -> None
         **with_interval("average_success", 9 / 32, 4),
         "average_success_seed_min": 4 / 16,
         "average_success_seed_max": 5 / 16,
-        **with_interval("worst_success", 0.625, 4),
-        "worst_success_seed_min": 0.5,
+        # Of seed 3 alone it would be speedLimit45 with 0.02; over both seeds this one is at 4 of 8.
+        **with_interval("worst_success", 0.5, 4),
+        "worst_success_seed_min": 0.25,
         "worst_success_seed_max": 0.75,
-        # Of seed 3 alone it would be speedLimit45 with 0.02; over both seeds it is 4 of 8.
         "worst_target": "speedLimit45",
         "worst_lambda": 0.002,
         **with_interval("union_success", 0.75, 4),
         "union_success_seed_min": 0.75,
         "union_success_seed_max": 0.75,
         "target_reached_average": (4 / 16 + 3 / 16) / 2,
-        "target_reached_worst": 0.5,
+        "target_reached_worst": 0.375,
         "target_reached_worst_target": "speedLimit45",  # 3 of 8 with 0.002, before yield's 2 of 8
         "l2_dissimilarity": pytest.approx(0.15, rel=1e-12),
         "l2_dissimilarity_seed_min": 0.1,
@@ -259,7 +259,9 @@ def test_average_worst_and_union_are_in_order_and_so_are_the_seeds(sweep: tuple[
     ]
     for row in rows:
         for end in ("", "_low", "_high", "_seed_min", "_seed_max"):
-            figures = [row[f"{key}_success{end}"] for key in ("average", "worst", "union")]
+            # In one seed the worst attack over all seeds may be a weak one.
+            keys = ("average", "union") if end.startswith("_seed") else ("average", "worst", "union")
+            figures = [row[f"{key}_success{end}"] for key in keys]
             assert figures == sorted(figures)
         for key in ("average_success", "worst_success", "union_success", "l2_dissimilarity"):
             assert row[f"{key}_seed_min"] <= row[key] <= row[f"{key}_seed_max"]
@@ -423,7 +425,7 @@ Figures above are means over the seeds of the attack. From the least to the most
 
 |          |      average |        worst |        union |             L2 | seeds |
 |----------|-------------:|-------------:|-------------:|---------------:|------:|
-| Baseline | 25.0 to 31.2 | 50.0 to 75.0 | 75.0 to 75.0 | 0.100 to 0.200 |     2 |
+| Baseline | 25.0 to 31.2 | 25.0 to 75.0 | 75.0 to 75.0 | 0.100 to 0.200 |     2 |
 """
 
 

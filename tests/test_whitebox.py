@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_every_result_is_written_and_the_table_printed(smoke: tuple[Path, str]) -> None:
     folder, output = smoke
     results = folder / "results" / "whitebox"
-    assert sorted(path.name for path in results.iterdir()) == sorted(["cells", "run.json", *WRITTEN])
+    assert sorted(path.name for path in results.iterdir()) == sorted(["cells", "run.json", ".lock", *WRITTEN])
     assert (results / "table2.md").read_text() in output
     assert len([path for path in (results / "cells").iterdir() if not path.name.startswith(".")]) == 6
     rows = json.loads((results / "table2.json").read_text())
@@ -70,15 +71,15 @@ def test_every_result_is_written_and_the_table_printed(smoke: tuple[Path, str]) 
 def test_the_table_is_what_the_records_say(smoke: tuple[Path, str]) -> None:
     results = smoke[0] / "results" / "whitebox"
     for row in json.loads((results / "table2.json").read_text()):
-        averages, worsts = [], []
+        averages, attacks = [], []
         for seed in (0, 1):
             (cell,) = results.glob(f"cells/{row['row']}_lambda-0.002_seed-{seed}-*")
             records = read_records(cell / "records.csv")
             changed = np.array([record.adversarial_prediction != record.clean_prediction for record in records])
             averages.append(changed.mean())
-            worsts.append(changed.reshape(17, 40).mean(1).max())
+            attacks.append(changed.reshape(17, 40).mean(1))
         assert row["average_success"] == pytest.approx(np.mean(averages))
-        assert row["worst_success"] == pytest.approx(np.mean(worsts))
+        assert row["worst_success"] == pytest.approx(np.mean(attacks, axis=0).max())
         training = json.loads((smoke[0] / "checkpoints" / "smoke" / f"{row['row']}.json").read_text())
         assert row["legitimate_accuracy"] == training["test_accuracy"]
 
@@ -93,11 +94,12 @@ def test_a_second_run_attacks_nothing_and_gives_the_same_bytes(
         (results / name).unlink()
     arguments = ["--preset", "smoke", "--data", "synthetic", "--variant", "baseline", "tv_1e-4", "--seeds", "0", "1"]
     arguments += ["--steps", "5", "--checkpoints", str(folder / "checkpoints"), "--results", str(results)]
+    (results / "table2_by_lambda.md").write_text("of another run")
     whitebox.main(arguments)
     said = capsys.readouterr().out
+    assert not (results / "table2_by_lambda.md").exists()
     assert said.count("taken as it is\n") == 2
     assert f"{results}/cells: 6 of 6 cells taken as they are\n" in said
-    table2.main(["--results", str(results)])
     assert {name: (results / name).read_bytes() for name in WRITTEN} == before
 
 
@@ -107,13 +109,36 @@ def test_a_table_of_several_lambdas_comes_with_a_table_for_each(
     arguments = ["--preset", "smoke", "--data", "synthetic", "--variant", "baseline", "--penalties", "0", "0.5"]
     arguments += ["--steps", "2", "--checkpoints", str(smoke[0] / "checkpoints"), "--results", str(tmp_path)]
     whitebox.main(arguments)
-    table2.main(["--results", str(tmp_path)])
     (row,) = json.loads((tmp_path / "table2.json").read_text())
     parts = json.loads((tmp_path / "table2_by_lambda.json").read_text())
     assert row["lambdas"] == [0.0, 0.5]
     assert [part["lambda"] for part in parts] == [0.0, 0.5]
     assert row["average_success"] == pytest.approx(np.mean([part["average_success"] for part in parts]))
     assert row["worst_success"] == max(part["worst_success"] for part in parts)
+    lines = (tmp_path / "table2_by_lambda.md").read_text().splitlines()
+    assert [line.split("|")[2].strip() for line in lines[4:6]] == ["0", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "{path} does not exist. Run `make whitebox`, which writes it."),
+        ("{}", "{path} must say which rows the run has. Received: no rows. Run `make whitebox` again."),
+    ],
+)
+def test_a_table_without_its_run_is_one_sentence(tmp_path: Path, content: str | None, sentence: str) -> None:
+    path = tmp_path / "run.json"
+    if content:
+        path.write_text(content)
+    with pytest.raises((FileNotFoundError, ValueError), match=f"^{re.escape(sentence.format(path=path))}$"):
+        table2.main(["--results", str(tmp_path)])
+
+
+def test_chaos_empties_no_folder_but_its_own(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(chaos.ChaosError, match="was not made by this program and stays as it is"):
+        chaos.main(["--results", str(tmp_path)])
+    assert (tmp_path / "thesis.txt").exists()
 
 
 @pytest.mark.slow
@@ -150,7 +175,6 @@ def test_the_released_weights_are_as_weak_as_an_independent_implementation_found
     monkeypatch.setenv("BLURNET_DATA", str(rp2_folder.parent))
     arguments = ["--data", "lisa", "--variant", "rp2_release", "--checkpoints", str(tmp_path / "checkpoints")]
     whitebox.main([*arguments, "--results", str(tmp_path)])
-    table2.main(["--results", str(tmp_path)])
     (row,) = json.loads((tmp_path / "table2.json").read_text())
     assert row["row"] == "rp2_release"
     assert (row["n_targets"], row["n_images"]) == (17, 40)
@@ -160,4 +184,4 @@ def test_the_released_weights_are_as_weak_as_an_independent_implementation_found
     assert row["l2_dissimilarity"] == pytest.approx(0.252, abs=0.01)
     # Without any attack, in 40 images: plain white stickers change 37.5% of the predictions, black ones none.
     assert (row["floor_white"], row["floor_black"]) == (0.375, 0.0)
-    assert row["floor_random_worst"] <= 0.3
+    assert 0.1 <= row["floor_random"] <= row["floor_random_worst"] <= 0.375

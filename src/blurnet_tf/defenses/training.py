@@ -16,7 +16,7 @@ def train(
     labels: NDArray[np.int32],
     *,
     epochs: int,
-    learning_rate: float = 1e-3,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
     batch_size: int = 128,
     validation: tuple[NDArray[np.float32], NDArray[np.int32]] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -34,7 +34,7 @@ def train(
         images: float32 (n, H, W, 3) in [0, 1].
         labels: int32 (n,).
         epochs: Passes over the images, at least 1.
-        learning_rate: Adam's, constant.
+        learning_rate: Adam's, a constant or a schedule over steps.
         batch_size: Images in a step.
         validation: Images and labels that are measured after each epoch.
         callbacks: Keras callbacks, for example `TVLossCallback` or `keras.callbacks.BackupAndRestore`.
@@ -68,7 +68,8 @@ def train(
 class _Batches(keras.utils.PyDataset):
     """Batches in an order that depends on the seed and the epoch alone.
 
-    Keras shuffles arrays from its global seed, which gives every epoch the same order once that seed is set.
+    Keras shuffles arrays from its global seed, which gives every epoch the same order once that seed is set. On
+    TensorFlow Keras reads this through `tf.data`, with prefetching; on other backends it needs no TensorFlow.
     """
 
     def __init__(self, images: NDArray[np.float32], labels: NDArray[np.int32], batch_size: int, seed: int) -> None:

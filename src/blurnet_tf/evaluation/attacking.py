@@ -77,8 +77,8 @@ def cover(model: Model, split: Split, mask: NDArray[np.float32], *, name: str, d
         split: The images.
         mask: float32 (H, W, 1), 0 or 1.
         name: The name of the model in the records.
-        draws: How many random stickers; each pixel of one has a colour of its own, uniform in [0, 1], the same on all
-            images. Draw k is made from seed k.
+        draws: How many stickers of a random colour, uniform in RGB; draw k is made from seed k. Each has one colour:
+            a colour for each pixel would be grey on average, and vanish behind a blur.
 
     Returns:
         A record for each sticker and image, with `source` "white", "black" or "random", `target` None and `penalty` 0.
@@ -86,7 +86,8 @@ def cover(model: Model, split: Split, mask: NDArray[np.float32], *, name: str, d
     """
     shape = split.images.shape[1:]
     stickers = [("white", 0, np.ones(shape)), ("black", 0, np.zeros(shape))]
-    stickers += [("random", draw, np.random.default_rng(draw).uniform(size=shape)) for draw in range(draws)]
+    colours = [np.random.default_rng(draw).uniform(size=3) for draw in range(draws)]
+    stickers += [("random", draw, np.broadcast_to(colour, shape)) for draw, colour in enumerate(colours)]
     return [
         record
         for source, seed, sticker in stickers

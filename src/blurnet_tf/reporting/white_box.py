@@ -65,8 +65,8 @@ def white_box_table(
         `<name>_low` and `<name>_high` are the 95% Wilson interval. Its n is the number of images and not of attacks
         times images, because attacks on the same image are not independent. That of the worst attack does not allow
         for the choice of the attack on these very images. With several seeds each figure is computed for each seed;
-        the row has the mean over the seeds, `<name>_seed_min` and `<name>_seed_max`, and the worst attack is the one
-        whose success, averaged over the seeds, is highest.
+        the row has the mean over the seeds, `<name>_seed_min` and `<name>_seed_max`. The worst attack is the one whose
+        success, averaged over the seeds, is highest; its figures are its own.
 
     Raises:
         ValueError: A record is not of a targeted white-box attack or of a plain sticker, or a row is not whole.
@@ -149,6 +149,29 @@ def white_box_markdown(rows: Sequence[Mapping[str, Any]], caption: str, *, notes
             _table(("average", "worst", "union", "L2", "seeds"), rows, _over_the_seeds),
         ]
     return "\n\n".join([*parts, _NOTE, *([" ".join(notes)] if notes else [])]) + "\n"
+
+
+def lambda_markdown(rows: Sequence[Mapping[str, Any]], caption: str) -> str:
+    """Return what each lambda reaches as Markdown, in per cent, under `caption`.
+
+    Args:
+        rows: As `white_box_table` returns them for the records of one lambda, each with that as `lambda`.
+        caption: Stands above.
+    """
+    lines = [
+        (
+            row["title"],
+            f"{row['lambda']:g}",
+            per_cent(row, "average_success"),
+            per_cent(row, "worst_success"),
+            row["worst_target"],
+            per_cent(row, "union_success"),
+            f"{row['l2_dissimilarity']:.3f}",
+        )
+        for row in sorted(rows, key=lambda row: [one["row"] for one in rows].index(row["row"]))
+    ]
+    header = ("", "lambda", "average", "worst", "worst attack", "union", "L2")
+    return f"{caption}\n\n{markdown_table(header, lines)}\n\n{_NOTE}\n"
 
 
 _SHORT: tuple[str, ...] = ("accuracy", "average", "worst", "L2")

@@ -46,12 +46,12 @@ def attack_columns(attacked: Sequence[Record], class_names: Sequence[str]) -> di
     distance = metrics.over_seeds(attacked, metrics.mean_dissimilarity)
     return {
         **_columns("average_success", _average(attacked, changed), n),
-        **_columns("worst_success", _worst(attacked, changed), n),
+        **_columns("worst_success", _of(attacked, worst, changed), n),
         "worst_target": _target_name(worst, class_names),
         "worst_lambda": worst.penalty,
         **_columns("union_success", metrics.over_seeds(attacked, lambda records: metrics.union(records).value), n),
         "target_reached_average": _average(attacked, reached).mean,
-        "target_reached_worst": _worst(attacked, reached).mean,
+        "target_reached_worst": _of(attacked, most_reached, reached).mean,
         "target_reached_worst_target": _target_name(most_reached, class_names),
         "l2_dissimilarity": distance.mean,
         **_range("l2_dissimilarity", distance),
@@ -66,8 +66,9 @@ def _average(attacked: Sequence[Record], rate: metrics.RateOf) -> Spread:
     return metrics.over_seeds(attacked, lambda records: metrics.average_over_attacks(records, rate))
 
 
-def _worst(attacked: Sequence[Record], rate: metrics.RateOf) -> Spread:
-    return metrics.over_seeds(attacked, lambda records: metrics.worst_attack(records, rate)[1].value)
+def _of(attacked: Sequence[Record], attack: Attack, rate: metrics.RateOf) -> Spread:
+    mine = metrics.by_attack(attacked)[attack]
+    return metrics.over_seeds(mine, lambda records: rate(records).value)
 
 
 def _columns(key: str, spread: Spread, n: int) -> dict[str, float]:
