@@ -34,8 +34,8 @@ PRESETS: dict[str, Preset] = {
     # Minutes on two cores.
     "quick": Preset(steps=300, penalties=(0.002,), epochs=24, schedule="late_cosine", per_class=300, test_per_class=60),
     # The protocol of the paper: 2000 epochs, section 2.2.3, and 300 steps, section 3.2. The paper sweeps lambda without
-    # naming its values: these are decades around the 0.002 of its Table 1. At 0.2 the norm weighs as much as the
-    # cross-entropy.
+    # naming its values: these are decades around the 0.002 of its Table 1. After 300 steps the norm is about 13: the
+    # penalty lies between 0.003 and 2.6, where the cross-entropy is between 3 and 30.
     "paper": Preset(
         steps=300,
         penalties=(0.0002, 0.002, 0.02, 0.2),
