@@ -17,6 +17,7 @@ from blurnet_tf.defenses import (
     TotalVariation,
     TVLossCallback,
     Variant,
+    defend,
     lisa_cnn,
 )
 from blurnet_tf.signs import CLASS_NAMES, STOP
@@ -57,6 +58,7 @@ __all__ = [
     "TotalVariation",
     "Variant",
     "apply_to_photograph",
+    "defend",
     "export_model",
     "lisa_cnn",
     "load_mask",

@@ -14,6 +14,7 @@ from blurnet_tf.defenses.lisa_cnn import (
     set_layer_weights,
 )
 from blurnet_tf.defenses.regularizers import ChannelLInf, TotalVariation
+from blurnet_tf.defenses.retrofit import defend
 from blurnet_tf.defenses.training import train
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "TotalVariation",
     "Variant",
     "blur_kernel",
+    "defend",
     "feature_layer",
     "layer_weights",
     "lisa_cnn",

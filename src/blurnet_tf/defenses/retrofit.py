@@ -1,0 +1,173 @@
+"""A defence in a Keras model that somebody else built: a blur after one of its layers, or a penalty on its maps."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import keras
+
+from blurnet_tf.defenses.graphs import copy_state, has_graph, plain_graph, rebuilt, walk
+from blurnet_tf.defenses.regularizers import TotalVariation
+
+
+def defend(model: keras.Model, layer: str, defense: keras.layers.Layer | TotalVariation) -> keras.Model:
+    """Return a copy of `model`, weights included, with a defence after one of its layers.
+
+    All that read the maps of that layer, the outputs of the model among them, read the defended ones. The copy shares
+    nothing with `model`, which stays as it is. Weights, trainable flags, dtypes, regularizers and the names of layers
+    are kept. `defense` is trainable also in a frozen model, so that a filter can be learned alone. The copy is a plain
+    functional model, and so are the models inside it; it is not compiled. It is saved as `.keras` like any other, and
+    loaded after `import blurnet_tf`.
+
+    The paper's maps are those of the first convolution after its ReLU. Where the ReLU is a layer of its own, name it.
+
+    Args:
+        model: Functional, or Sequential and built; channels last. A subclassed model has no graph to put a layer into.
+        layer: Name of a layer that is called once and gives maps (n, H, W, channels); "inner/layer" for one in a model
+            inside. `TVLossCallback` finds the layers of the outermost model only.
+        defense: `FixedBlur`, `LearnableBlur` or another layer that keeps the shape: a copy of it follows `layer`. Or
+            `TotalVariation`: a copy of it becomes the `activity_regularizer` of `layer`.
+
+    Returns:
+        A functional model from the inputs to the outputs of `model`.
+
+    Raises:
+        ValueError: The model has no graph or has its channels first; the layer is unknown, an input, called more than
+            once, or gives no maps; the name of `defense` is taken, or it changes the shape; the layer has a penalty
+            already, or cannot have one.
+
+    Example:
+        >>> from blurnet_tf import FixedBlur
+        >>> image = keras.Input((32, 32, 3))
+        >>> maps = keras.layers.Conv2D(8, 3, activation="relu", name="stem")(image)
+        >>> plain = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(maps))
+        >>> [one.name for one in defend(plain, "stem", FixedBlur(5, name="blur")).layers[1:]]
+        ['stem', 'blur', 'pool']
+        >>> defend(plain, "stem", TotalVariation(1e-4)).get_layer("stem").activity_regularizer.alpha
+        0.0001
+    """
+    if not isinstance(defense, (keras.layers.Layer, TotalVariation)):
+        raise ValueError(
+            "`defense` must be a layer, such as FixedBlur(5) or LearnableBlur(5), or a TotalVariation. "
+            f"Received: defense={defense!r}"
+        )
+    if not has_graph(model):
+        raise ValueError(
+            "`model` must be a functional or a built Sequential model: a defence is put into the graph of its layers. "
+            f"Received: a model of class {type(model).__name__}"
+        )
+    return _Copier(*_find(model, layer, defense), layer, defense).copy(model)
+
+
+class _Copier:
+    """Copies a model and those inside it, and puts the defence after `target`, which is a layer of `parent`."""
+
+    def __init__(self, parent: Any, target: Any, layer: str, defense: Any) -> None:
+        self._parent, self._target, self._layer, self._defense = parent, target, layer, defense
+        self._copies: dict[int, Any] = {}
+        self._called = False
+
+    def copy(self, model: Any) -> Any:
+        """Return a copy of a model, weights included."""
+        graph = plain_graph(model)
+        call = self._call_and_defend if model is self._parent else _call
+        copy = keras.models.clone_model(graph, clone_function=self._copy_operation, call_function=call)
+        for operation in graph.operations:
+            if id(operation) in self._copies and not has_graph(operation):  # inputs are copied by Keras
+                copy_state(operation, self._copies[id(operation)])
+        return copy
+
+    def _copy_operation(self, operation: Any) -> Any:
+        """Return the copy of a layer or another operation, always the same one: what is shared stays shared."""
+        if id(operation) not in self._copies:
+            copy = self.copy(operation) if has_graph(operation) else rebuilt(operation)
+            if operation is self._target and isinstance(self._defense, TotalVariation):
+                self._penalise(copy)
+            self._copies[id(operation)] = copy
+        return self._copies[id(operation)]
+
+    def _call_and_defend(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call the copy of an operation; what that of the target gives goes through the defence."""
+        maps = operation(*args, **kwargs)
+        if operation is not self._copies.get(id(self._target)):
+            return maps
+        if self._called:
+            raise ValueError(_called_more_than_once(self._layer))
+        self._called = True
+        shape: Any = getattr(maps, "shape", ())
+        if len(shape) != 4 or shape[-1] is None:
+            given = f"shape={shape}" if shape else f"a {type(maps).__name__}"
+            raise ValueError(
+                "`layer` must name a layer that gives maps (n, H, W, channels) with known channels. "
+                f"Received: layer={self._layer!r}, which gives {given}"
+            )
+        if isinstance(self._defense, TotalVariation):
+            return maps
+        defense = rebuilt(self._defense)
+        defended = defense(maps)
+        if defended.shape != shape:
+            raise ValueError(
+                "`defense` must keep the shape of the maps. "
+                f"Received: {type(defense).__name__}, which makes {defended.shape} of {shape}"
+            )
+        if self._defense.built:
+            copy_state(self._defense, defense)
+        return defended
+
+    def _penalise(self, copy: Any) -> None:
+        """Set the penalty on the copy of the target, if that layer can have it, and keep it in a file."""
+        if copy.activity_regularizer is not None:
+            raise ValueError(
+                "`layer` must name a layer without an activity_regularizer. "
+                f"Received: layer={self._layer!r}, which has one: {type(copy.activity_regularizer).__name__}"
+            )
+        copy.activity_regularizer = rebuilt(self._defense)
+        try:
+            kept = rebuilt(copy).activity_regularizer
+        except (TypeError, ValueError):  # its constructor does not know the argument
+            kept = None
+        if not isinstance(kept, TotalVariation):
+            raise ValueError(
+                "`layer` must name a layer whose configuration keeps an activity_regularizer. "
+                f"Received: layer={self._layer!r} of class {type(copy).__name__}. "
+                "Put a keras.layers.Identity after it with `defend`, and the penalty on that"
+            )
+
+
+def _find(model: Any, layer: str, defense: Any) -> tuple[Any, Any]:
+    """Return the layer of that path and the model that it is in, or raise ValueError."""
+    found = {path: (parent, one) for path, parent, one in walk(model)}
+    if layer not in found:
+        close = [path for path in found if path.split("/")[-1] == layer]
+        close = close or difflib.get_close_matches(str(layer), found, n=3)
+        hint = f"Close names: {', '.join(close)}" if close else "`model.summary()` lists its layers"
+        raise ValueError(f"`layer` must name a layer of the model. Received: layer={layer!r}. {hint}")
+    parent, target = found[layer]
+    if isinstance(target, keras.layers.InputLayer):
+        raise ValueError(
+            f"`layer` must name a layer that is no input. Received: layer={layer!r}. To filter the images, put the "
+            "model behind a blur: keras.Sequential([keras.Input(shape), FixedBlur(3), model])"
+        )
+    if len({id(other) for other, one in found.values() if one is target}) > 1:
+        raise ValueError(_called_more_than_once(layer))
+    if getattr(defense, "name", None) in {operation.name for operation in plain_graph(parent).operations}:
+        raise ValueError(
+            f"`defense` must have a name that is free in the model. Received: name={defense.name!r}. "
+            f"Give it another: {type(defense).__name__}(..., name=...)"
+        )
+    for one in parent.layers:
+        if getattr(one, "data_format", None) == "channels_first":
+            raise ValueError(
+                "`model` must have channels last throughout. "
+                f"Received: layer '{one.name}' with data_format='channels_first'"
+            )
+    return parent, target
+
+
+def _called_more_than_once(layer: str) -> str:
+    return f"`layer` must name a layer that is called once. Received: layer={layer!r}, which is called more often"
+
+
+def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    return operation(*args, **kwargs)
