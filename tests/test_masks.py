@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from blurnet_tf.attacks.masks import (
+    BUNDLED,
+    bundled,
     draw_octagon,
     draw_sticker_bars,
     load_mask,
     load_palette,
     process_ink_palette,
 )
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def write(path: Path, levels: np.ndarray) -> Path:
@@ -33,6 +37,21 @@ def test_a_clean_grey_mask_is_read_without_a_warning(tmp_path: Path, clean_level
     assert mask.shape == (6, 9, 1)
     assert mask.dtype == np.float32
     np.testing.assert_array_equal(mask[..., 0], clean_levels / 255)
+
+
+def test_the_bundled_files_are_those_of_the_masks_folder() -> None:
+    assert sorted(path.name for path in (ROOT / "masks").iterdir()) == ["README.md", *BUNDLED]
+    for name in BUNDLED:
+        assert bundled(name).read_bytes() == (ROOT / "masks" / name).read_bytes()
+    np.testing.assert_array_equal(load_mask(bundled("octagon.png"))[..., 0] * 255, draw_octagon())
+    np.testing.assert_allclose(load_palette(bundled("palette.csv")), process_ink_palette(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sticker", "README.md", "../py.typed"])
+def test_a_file_that_is_not_bundled_is_an_error(name: str) -> None:
+    sentence = f"`name` must be one of 'octagon.png', 'palette.csv', 'sticker.png'. Received: name={name!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        bundled(name)
 
 
 def test_a_path_may_be_a_string(tmp_path: Path, clean_levels: np.ndarray) -> None:

@@ -24,7 +24,7 @@ from blurnet_tf.signs import CLASS_NAMES, STOP
 
 if TYPE_CHECKING:
     from blurnet_tf.attacks.digital import GradientAttack
-    from blurnet_tf.attacks.masks import load_mask, load_palette
+    from blurnet_tf.attacks.masks import bundled, load_mask, load_palette
     from blurnet_tf.attacks.rp2 import RP2, AttackResult
     from blurnet_tf.attacks.transforms import apply_to_photograph
     from blurnet_tf.data.split import Split
@@ -37,6 +37,7 @@ _LATER = {
     "AttackResult": "attacks.rp2",
     "GradientAttack": "attacks.digital",
     "Split": "data.split",
+    "bundled": "attacks.masks",
     "apply_to_photograph": "attacks.transforms",
     "export_model": "export",
     "load_mask": "attacks.masks",
@@ -58,6 +59,7 @@ __all__ = [
     "TotalVariation",
     "Variant",
     "apply_to_photograph",
+    "bundled",
     "defend",
     "export_model",
     "lisa_cnn",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from importlib import resources
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,34 @@ from numpy.typing import NDArray
 
 THRESHOLD: int = 127
 """Grey levels above this are inside a mask. RP2's sticker mask has stray pixels of level 1 and 2."""
+
+
+BUNDLED: tuple[str, ...] = ("octagon.png", "palette.csv", "sticker.png")
+"""The files of `masks/`, which travel inside the package; `masks/README.md` says what each is."""
+
+
+def bundled(name: str) -> Path:
+    """Return the path of a mask or palette that comes with the package, wherever that is installed.
+
+    Args:
+        name: "sticker.png" or "octagon.png", masks of 32x32 pixels; or "palette.csv".
+
+    Returns:
+        The path of the file, for `load_mask` or `load_palette`. `draw_sticker_bars` and `draw_octagon` draw the masks
+        in any size.
+
+    Raises:
+        ValueError: No file of that name is bundled.
+
+    Example:
+        >>> int(load_mask(bundled("sticker.png")).sum())
+        48
+        >>> load_palette(bundled("palette.csv")).shape
+        (30, 3)
+    """
+    if name not in BUNDLED:
+        raise ValueError(f"`name` must be one of {', '.join(map(repr, BUNDLED))}. Received: name={name!r}")
+    return Path(str(resources.files("blurnet_tf") / "masks" / name))
 
 
 def load_mask(path: str | os.PathLike[str]) -> NDArray[np.float32]:
