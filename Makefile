@@ -39,7 +39,7 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox figures ablation train export reproduction bench chaos data assets test lint format \
+.PHONY: help blackbox whitebox figures ablation train export reproduction bench chaos data assets dist test lint format \
   clean distclean FORCE
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
@@ -47,6 +47,7 @@ ifeq ($(strip $(VENV)),)
 PY := $(PYTHON)
 RUN_ENV :=
 ONNX_ENV :=
+DIST_ENV :=
 TEST_ENV :=
 LINT_ENV :=
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
@@ -54,6 +55,7 @@ else
 PY := $(VENV)/bin/python
 RUN_ENV := $(VENV)/.installed
 ONNX_ENV := $(VENV)/.installed-onnx
+DIST_ENV := $(VENV)/.installed-dist
 TEST_ENV := $(VENV)/.installed-test
 LINT_ENV := $(VENV)/.installed-lint
 endif
@@ -153,6 +155,9 @@ assets: $(RUN_ENV)  ## Draw masks/, the palette and the README's sheet of signs 
 	@$(PY) -m experiments.assets $(ARGS)
 
 # --- Development -----------------------------------------------------------------------------------------------------
+dist: $(DIST_ENV)  ## Build the sdist, and from it the wheel, into dist/
+	$(PY) -m build --no-isolation --outdir dist
+
 test: $(TEST_ENV)  ## Run all tests; those on real data need BLURNET_DATA or `make data`
 	$(PY) -m pytest $(PYTEST_ARGS)
 

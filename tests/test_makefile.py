@@ -238,6 +238,14 @@ def test_data_fetches_the_release_or_prepares_lisa(project: Project) -> None:
     assert calls == ["-m experiments.prepare_lisa --root /down loads/lisa.zip --data-dir elsewhere"]
 
 
+def test_dist_installs_what_it_needs_and_builds(project: Project) -> None:
+    calls = project.make("dist")
+    assert programs(calls) == ["venv", "pip", "pip", "build"]
+    assert calls[2].endswith("-e .[dist]")
+    assert calls[3] == "-m build --no-isolation --outdir dist"
+    assert project.make("dist", "VENV=") == calls[3:]
+
+
 def test_help_names_every_target_and_every_variable(project: Project) -> None:
     project.make("help")
     text = (project.folder / "Makefile").read_text().replace("\\\n", "")

@@ -1,0 +1,135 @@
+"""The wheel as `make dist` builds it, installed where nothing of this repository can be seen."""
+
+from __future__ import annotations
+
+import email
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import blurnet_tf
+
+ROOT = Path(__file__).resolve().parent.parent
+MASKS = ["octagon.png", "palette.csv", "sticker.png"]
+
+PROGRAM = """
+import importlib.metadata, json
+import numpy as np
+import blurnet_tf
+from blurnet_tf import RP2, bundled, defend, lisa_cnn, load_mask, load_palette
+
+images = np.random.default_rng(0).uniform(0, 1, (2, 32, 32, 3)).astype("float32")
+model = defend(lisa_cnn(seed=0), "conv1", blurnet_tf.FixedBlur(5))
+said = set(np.asarray(model(images)).argmax(axis=1).tolist())
+target = min(set(range(18)) - said)
+mask, palette = load_mask(bundled("sticker.png")), load_palette(bundled("palette.csv"))
+result = RP2(steps=2, nps="corrected")(model, images, target, mask, palette=palette, progress=False)
+changed = np.abs(np.asarray(result.apply(images))[0] - images).max(axis=(0, 3)) > 0
+print(json.dumps({
+    "file": blurnet_tf.__file__,
+    "mask": str(bundled("sticker.png")),
+    "versions": [blurnet_tf.__version__, importlib.metadata.version("blurnet-tf")],
+    "changed": int(changed.sum()),
+    "outside": int((changed & (mask[..., 0] == 0)).sum()),
+}))
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist and the wheel, built from a copy so that the checkout stays as it is."""
+    missing = [name for name in ("build", "setuptools") if importlib.util.find_spec(name) is None]
+    if missing or int(version("setuptools").split(".")[0]) < 77:
+        pytest.skip("needs build, and setuptools 77 or newer: pip install -e '.[test]'")
+    copy, output = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
+    for name in ("src", "masks", "tests", "experiments"):
+        ignore = shutil.ignore_patterns("*.egg-info", "__pycache__")
+        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignore)
+    for name in ("setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"):
+        shutil.copy(ROOT / name, copy)
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(output), str(copy)]
+    run = subprocess.run(command, cwd=output, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return output
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (path,) = built.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    assert wheel.name == f"blurnet_tf-{blurnet_tf.__version__}-py3-none-any.whl"
+    source = ROOT / "src" / "blurnet_tf"
+    modules = {path.relative_to(source.parent).as_posix() for path in source.rglob("*.py")}
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        for name in MASKS:
+            assert archive.read(f"blurnet_tf/masks/{name}") == (ROOT / "masks" / name).read_bytes()
+    assert names == modules | {"blurnet_tf/py.typed"} | {f"blurnet_tf/masks/{name}" for name in MASKS}
+
+
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (licence,) = [name for name in archive.namelist() if name.endswith("/licenses/LICENSE")]
+        assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
+        (metadata,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        said = email.message_from_bytes(archive.read(metadata))
+    assert (said["Name"], said["Version"]) == ("blurnet-tf", blurnet_tf.__version__)
+    assert (said["License-Expression"], said["License-File"]) == ("MIT", "LICENSE")
+    assert said["Requires-Python"] == "<3.14,>=3.10"
+    assert set(said.get_all("Provides-Extra")) == {"dist", "lint", "onnx", "test"}
+    assert said["Description-Content-Type"] == "text/markdown"
+    assert said.get_payload().startswith("# blurnet-tf\n")
+
+
+def test_the_sdist_holds_what_the_wheel_is_built_from(built: Path) -> None:
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+        assert all(member.isfile() or member.isdir() for member in archive)
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "setup.cfg", "pyproject.toml"} <= names
+    assert {f"src/blurnet_tf/masks/{name}" for name in MASKS} <= names
+    assert not [name for name in names if name.startswith(("tests", "experiments"))]
+
+
+def run_in(environment: Path, program: str, folder: Path) -> dict[str, Any]:
+    """Run a program with the Python of an environment, which takes nothing from ours but the list of PATH."""
+    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    command = [str(python), "-I", "-W", "error", "-c", program]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_an_installed_wheel_attacks_with_its_own_mask(wheel: Path, tmp_path: Path) -> None:
+    environment, folder = tmp_path / "environment", tmp_path / "elsewhere"
+    folder.mkdir()
+    venv.create(environment, with_pip=False)
+    (packages,) = environment.glob("Lib/site-packages" if os.name == "nt" else "lib/*/site-packages")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(packages)]
+    run = subprocess.run([*install, str(wheel)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    # What the package needs comes from the environment of the tests. Its .pth files do not: they may name our sources.
+    ours = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    (packages / "needed.pth").write_text("\n".join(ours))
+    said = run_in(environment, PROGRAM, folder)
+    assert Path(said["file"]) == packages / "blurnet_tf" / "__init__.py"
+    assert Path(said["mask"]) == packages / "blurnet_tf" / "masks" / "sticker.png"
+    assert said["versions"] == [blurnet_tf.__version__] * 2
+    assert said["changed"] > 0
+    assert said["outside"] == 0
