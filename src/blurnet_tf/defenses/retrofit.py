@@ -20,6 +20,9 @@ def defend(model: keras.Model, layer: str, defense: keras.layers.Layer | TotalVa
     functional model, and so are the models inside it; it is not compiled. It is saved as `.keras` like any other, and
     loaded after `import blurnet_tf`.
 
+    Layers are rebuilt from their configurations, as by `keras.models.clone_model`: your own need a `get_config`,
+    and a Python lambda in a `Lambda` layer is refused by Keras unless `keras.config.enable_unsafe_deserialization()`.
+
     The paper's maps are those of the first convolution after its ReLU. Where the ReLU is a layer of its own, name it.
 
     Args:
