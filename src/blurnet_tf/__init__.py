@@ -23,10 +23,12 @@ from blurnet_tf.defenses import (
 from blurnet_tf.signs import CLASS_NAMES, STOP
 
 if TYPE_CHECKING:
+    from blurnet_tf.attacks.classifier import Classifier, load_classifier
     from blurnet_tf.attacks.digital import GradientAttack
     from blurnet_tf.attacks.masks import bundled, load_mask, load_palette
     from blurnet_tf.attacks.rp2 import RP2, AttackResult
     from blurnet_tf.attacks.transforms import apply_to_photograph
+    from blurnet_tf.data.folder import load_folder
     from blurnet_tf.data.split import Split
     from blurnet_tf.export import export_model
 
@@ -35,11 +37,14 @@ __version__ = "0.1.0"  # its only place: setup.cfg reads this line, without impo
 _LATER = {
     "RP2": "attacks.rp2",
     "AttackResult": "attacks.rp2",
+    "Classifier": "attacks.classifier",
     "GradientAttack": "attacks.digital",
     "Split": "data.split",
     "bundled": "attacks.masks",
     "apply_to_photograph": "attacks.transforms",
     "export_model": "export",
+    "load_classifier": "attacks.classifier",
+    "load_folder": "data.folder",
     "load_mask": "attacks.masks",
     "load_palette": "attacks.masks",
 }
@@ -51,6 +56,7 @@ __all__ = [
     "VARIANTS",
     "AttackResult",
     "ChannelLInf",
+    "Classifier",
     "FixedBlur",
     "GradientAttack",
     "LearnableBlur",
@@ -63,6 +69,8 @@ __all__ = [
     "defend",
     "export_model",
     "lisa_cnn",
+    "load_classifier",
+    "load_folder",
     "load_mask",
     "load_palette",
 ]
