@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from blurnet_tf.attacks import RP2
+from blurnet_tf.attacks.classifier import Classifier
+from blurnet_tf.attacks.inputs import Model
 from blurnet_tf.defenses import Variant, layer_weights, lisa_cnn
 from blurnet_tf.evaluation.attacking import attack_white_box, cover, other_classes
 from blurnet_tf.evaluation.provenance import weights_sha256
@@ -20,25 +24,58 @@ FORMAT = 2
 """Raised when cells of the same inputs get another content, so that older ones are not taken for new ones."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Attackable:
+    """A row of the table.
+
+    Attributes:
+        inputs: What decides what it answers, as JSON can write it.
+        dtype: What the attack computes in.
+        scored: What the success is counted on.
+        attacked: Returns what the attack differentiates.
+    """
+
+    inputs: Mapping[str, Any]
+    dtype: str
+    scored: Model
+    attacked: Callable[[], Model]
+
+
 class Sweep:
     """The cells of a sweep, and how each is computed.
 
     Args:
         setting: What is attacked.
-        dtype: The Keras policy that the attack computes in. All scoring is in float32.
+        dtype: The Keras policy that the attack on a variant computes in. All scoring is in float32.
+        targets: The classes that the attacks want; by default all that are no label.
     """
 
-    def __init__(self, setting: Setting, dtype: str) -> None:
+    def __init__(self, setting: Setting, dtype: str, *, targets: Sequence[int] | None = None) -> None:
         self.cells: list[Cell] = []
         self._setting, self._dtype = setting, dtype
-        self._targets = other_classes(setting.victims)
-        self._models: dict[str, tuple[Variant, keras.Model]] = {}
+        self._targets = other_classes(setting.victims) if targets is None else tuple(targets)
+        self._models: dict[str, Attackable] = {}
         self._plan: dict[str, tuple[str, RP2 | None]] = {}
-        self._attacked: tuple[str, keras.Model] | None = None
+        self._attacked: tuple[str, Model] | None = None
 
     def add_model(self, variant: Variant, model: keras.Model) -> None:
         """Add a trained float32 model; in the records it has the name of its variant."""
-        self._models[variant.name] = (variant, model)
+        weights = layer_weights(model)
+        self._models[variant.name] = Attackable(
+            inputs={"variant": variant.settings(), "weights_sha256": weights_sha256(weights)},
+            dtype=self._dtype,
+            scored=model,
+            attacked=lambda: lisa_cnn(variant, weights=weights, dtype=self._dtype),
+        )
+
+    def add_classifier(self, classifier: Classifier) -> None:
+        """Add a model from a file, as it is; in the records it has the name of its file."""
+        self._models[classifier.name] = Attackable(
+            inputs={"classifier": classifier.describe()},
+            dtype="as saved",
+            scored=classifier,
+            attacked=lambda: classifier,
+        )
 
     def run(self, root: Path) -> None:
         """Compute the cells that the folder `root` lacks."""
@@ -55,7 +92,7 @@ class Sweep:
             "targets": self._targets,
             "attack": dataclasses.asdict(attack),
             "palette": None if attack.nps is None else hashlib.sha256(self._setting.palette.tobytes()).hexdigest(),
-            "dtype": self._dtype,
+            "dtype": self._models[name].dtype,
         }
         title = f"{name}_lambda-{attack.penalty:g}_seed-{attack.seed}"
         return self._add(Cell(name=title, inputs=inputs), name, attack)
@@ -63,12 +100,11 @@ class Sweep:
     def _compute(self, cell: Cell) -> Content:
         """Compute the content of a cell."""
         name, attack = self._plan[cell.folder]
-        (variant, model), setting = self._models[name], self._setting
+        model, setting = self._models[name], self._setting
         if attack is None:
-            return cover(model, setting.victims, setting.mask, name=name), {}
+            return cover(model.scored, setting.victims, setting.mask, name=name), {}
         if self._attacked is None or self._attacked[0] != name:  # one at a time: its compiled step is kept alive
-            weights = layer_weights(model)
-            self._attacked = (name, lisa_cnn(variant, weights=weights, dtype=self._dtype))
+            self._attacked = (name, model.attacked())
         records, result = attack_white_box(
             attack,
             self._attacked[1],
@@ -76,7 +112,7 @@ class Sweep:
             self._targets,
             setting.mask,
             name=name,
-            scored_by=model,
+            scored_by=model.scored,
             palette=setting.palette if attack.nps else None,
         )
         return records, {"perturbation": result.perturbation, **result.history}
@@ -87,11 +123,9 @@ class Sweep:
         return cell
 
     def _inputs(self, name: str) -> dict[str, Any]:
-        variant, model = self._models[name]
         return {
             "format": FORMAT,
-            "variant": variant.settings(),
-            "weights_sha256": weights_sha256(layer_weights(model)),
+            **self._models[name].inputs,
             "victims_sha256": self._setting.victims.sha256(),
             "mask_sha256": hashlib.sha256(self._setting.mask.tobytes()).hexdigest(),
         }
