@@ -48,16 +48,24 @@ def transfer_table(records: Sequence[Record]) -> list[dict[str, Any]]:
         mine = [record for record in records if record.victim == name]
         if not mine:
             raise ValueError(f"Table 1 needs records of the victim '{name}'. Received: none")
-        row: dict[str, Any] = {"row": name, "title": VARIANTS[name].title}
-        rates = {"accuracy": metrics.accuracy(mine), "attack_success": metrics.misclassified(mine)}
-        rates["prediction_changed"] = metrics.prediction_changed(mine)
-        rates["target_reached"] = metrics.target_reached(mine)
-        for key, rate in rates.items():
-            row |= with_interval(key, rate.value, rate.n)
-        row |= {"l2_dissimilarity": metrics.mean_dissimilarity(mine), "n": len(mine)}
+        row: dict[str, Any] = {"row": name, "title": VARIANTS[name].title, **transfer_columns(mine)}
         row["paper_accuracy"], row["paper_attack_success"] = PAPER_TABLE_1[name]
         rows.append(row)
     return rows
+
+
+def transfer_columns(records: Sequence[Record]) -> dict[str, Any]:
+    """Return `accuracy` to `n` of `transfer_table`, counted from the records of one attack on one victim."""
+    rates = {
+        "accuracy": metrics.accuracy(records),
+        "attack_success": metrics.misclassified(records),
+        "prediction_changed": metrics.prediction_changed(records),
+        "target_reached": metrics.target_reached(records),
+    }
+    columns: dict[str, Any] = {}
+    for key, rate in rates.items():
+        columns |= with_interval(key, rate.value, rate.n)
+    return columns | {"l2_dissimilarity": metrics.mean_dissimilarity(records), "n": len(records)}
 
 
 def transfer_markdown(rows: Sequence[dict[str, Any]], caption: str, *, comparable: bool) -> str:

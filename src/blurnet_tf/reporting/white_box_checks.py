@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.records import Record
 
 FLOORS: tuple[str, ...] = ("white", "black", "random")
@@ -48,7 +47,7 @@ def check_row(
     row: str,
     records: Sequence[Record],
     floor: Sequence[Record],
-    legitimate: Mapping[str, Rate],
+    legitimate: Collection[str],
     class_names: Sequence[str],
 ) -> None:
     """Check that a row is whole: each target with each lambda and seed, all on the same images, and what stands beside.
@@ -57,7 +56,7 @@ def check_row(
         row: The name of the row.
         records: Of its attacks; `check_each` has passed them.
         floor: Of plain stickers on its model; `check_each` has passed them.
-        legitimate: The accuracy on the test split, by row.
+        legitimate: The rows whose accuracy on a test split is known, or needs not be.
         class_names: The names of the classes.
 
     Raises:
