@@ -27,13 +27,22 @@ RESULTS     ?= results
 CHECKPOINTS ?= checkpoints
 EXPORTS     ?= exports
 FORMAT      ?= savedmodel
+MODEL       ?=
+SIGNATURE   ?=
+OUTPUT      ?= logits
+OUTPUT_NAME ?=
+LABELS      ?=
+VICTIMS     ?=
+LABEL       ?=
+TARGETS     ?=
 ARGS        ?=
 PYTEST_ARGS ?=
 
 export BLURNET_DATA
 
 # Make splits its targets at spaces: such a path would be taken for two, by `clean` as well.
-$(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPORTS,$(if $(word 2,$($(name))),\
+$(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPORTS MODEL LABELS \
+  VICTIMS,$(if $(word 2,$($(name))),\
   $(error $(name) must be a path without spaces. Received: $(name)=$($(name)))))
 
 .DELETE_ON_ERROR:
@@ -92,12 +101,24 @@ BASELINE := $(CHECKPOINTS)/$(if $(filter-out quick,$(PRESET)),$(PRESET)/)$(if $(
 
 TRAIN_FLAGS := --preset $(PRESET) --train-seed $(TRAIN_SEED) --precision $(PRECISION) --checkpoints $(CHECKPOINTS)
 DATA_FLAGS := --data $(DATA) --data-dir $(DATA_DIR)
-BLACKBOX_FLAGS := $(DATA_FLAGS) $(TRAIN_FLAGS) --target $(TARGET) --penalty $(LAMBDA) \
-  --seed $(SEED) $(if $(STEPS),--steps $(STEPS)) $(if $(MASK),--mask $(MASK)) $(if $(NPS),--nps $(NPS)) \
-  $(if $(PALETTE),--palette $(PALETTE)) $(ARGS)
+SURFACE_FLAGS := $(if $(STEPS),--steps $(STEPS)) $(if $(MASK),--mask $(MASK)) $(if $(NPS),--nps $(NPS)) \
+  $(if $(PALETTE),--palette $(PALETTE))
+BLACKBOX_FLAGS := $(DATA_FLAGS) $(TRAIN_FLAGS) --target $(TARGET) --penalty $(LAMBDA) --seed $(SEED) \
+  $(SURFACE_FLAGS) $(ARGS)
 
-blackbox: $(REPORTED)  ## Table 1: attack the baseline, transfer to its filtered versions
+# With MODEL= both experiments are about that model: their programs know which cells are whole.
+MODEL_FLAGS := --model $(MODEL) --output $(OUTPUT) $(if $(SIGNATURE),--signature $(SIGNATURE)) \
+  $(if $(OUTPUT_NAME),--output-name $(OUTPUT_NAME)) $(if $(LABELS),--labels $(LABELS)) \
+  $(if $(VICTIMS),--victims $(VICTIMS)) $(if $(LABEL),--label $(LABEL)) $(DATA_FLAGS) --preset $(PRESET)
+
+ifneq ($(MODEL),)
+blackbox: $(RUN_ENV)
+	@$(PY) -m experiments.blackbox_model $(MODEL_FLAGS) --target $(TARGET) --penalty $(LAMBDA) --seed $(SEED) \
+	  $(SURFACE_FLAGS) $(ARGS) --results $(RESULTS)/models
+else
+blackbox: $(REPORTED)  ## Table 1: attack the baseline, transfer to its filtered versions; or attack MODEL
 	@echo "Table 1 is up to date: $(OUT)/table1.md"
+endif
 
 $(REPORTED) &: $(ATTACKED) $(REPORTING) | $(RUN_ENV)
 	@$(PY) -m experiments.table1 --results $(OUT)
@@ -117,12 +138,16 @@ $(OUT)/.settings: FORCE
 
 # --- The white-box experiment: its programs know which checkpoints and cells are whole, and make only what is missing --
 LEARNT_FLAGS := $(DATA_FLAGS) --split $(SPLIT) $(TRAIN_FLAGS) --init $(INIT) --variant $(VARIANT)
-ATTACK_FLAGS := --seeds $(SEEDS) $(if $(LAMBDAS),--penalties $(LAMBDAS)) $(if $(STEPS),--steps $(STEPS)) \
-  $(if $(MASK),--mask $(MASK)) $(if $(NPS),--nps $(NPS)) $(if $(PALETTE),--palette $(PALETTE))
+ATTACK_FLAGS := --seeds $(SEEDS) $(if $(LAMBDAS),--penalties $(LAMBDAS)) $(SURFACE_FLAGS)
 WHITEBOX := $(RESULTS)/whitebox
 
-whitebox: $(RUN_ENV)  ## Table 2: train the variants, attack each through its defence
+whitebox: $(RUN_ENV)  ## Table 2: train the variants, attack each through its defence; or attack MODEL
+ifneq ($(MODEL),)
+	@$(PY) -m experiments.whitebox_model $(MODEL_FLAGS) $(ATTACK_FLAGS) $(if $(TARGETS),--targets $(TARGETS)) $(ARGS) \
+	  --results $(RESULTS)/models
+else
 	@$(PY) -m experiments.whitebox $(LEARNT_FLAGS) $(ATTACK_FLAGS) $(ARGS) --results $(WHITEBOX)
+endif
 
 # --- The figures: drawn of what is stored, whatever its settings; the transfer experiment runs if there is none ---------
 FIGURES := $(RESULTS)/figures
@@ -171,7 +196,7 @@ format: $(LINT_ENV)  ## Rewrite the code in the project's style
 	$(PY) -m ruff format .
 
 clean:  ## Remove results and caches, but for the long runs of reproduction; keep checkpoints, exports, data, environment
-	rm -rf $(OUT) $(WHITEBOX) $(FIGURES) $(addprefix $(RESULTS)/,ablation bench chaos) build dist
+	rm -rf $(OUT) $(WHITEBOX) $(FIGURES) $(addprefix $(RESULTS)/,ablation bench chaos models) build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment as well
@@ -203,6 +228,14 @@ help:  ## Show this text
   'SEEDS' 'those of the white box, a list ($(SEEDS))' \
   'VARIANT' 'models to train, attack or export, a list, or all ($(VARIANT))' \
   'FORMAT' 'to export beside the SavedModel: litert, onnx, a list ($(FORMAT))' \
+  'MODEL' 'SavedModel folder or .keras file to attack, with blackbox or whitebox ($(MODEL))' \
+  'SIGNATURE' 'of MODEL, if it is a SavedModel; default: serving_default ($(SIGNATURE))' \
+  'OUTPUT' 'what MODEL gives: logits or probabilities ($(OUTPUT))' \
+  'OUTPUT_NAME' 'which output of MODEL; default: the only one, or the one called like OUTPUT ($(OUTPUT_NAME))' \
+  'LABELS' 'class names of MODEL, a text file; default: its assets/labels.txt, else LISA ($(LABELS))' \
+  'VICTIMS' 'folder of images for MODEL; default: the signs of DATA ($(VICTIMS))' \
+  'LABEL' 'class of all VICTIMS; default: labels.csv in their folder ($(LABEL))' \
+  'TARGETS' 'classes that the white box on MODEL wants, a list; default: all others ($(TARGETS))' \
   'INIT' 'start of a training: random or rp2_release ($(INIT))' \
   'PRECISION' 'auto, float32 or mixed_bfloat16, to train and attack in ($(PRECISION))' \
   'RUN' 'runs of `make reproduction`, a list, or all ($(RUN))' \

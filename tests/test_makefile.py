@@ -215,7 +215,20 @@ def test_distclean_removes_the_environment(project: Project) -> None:
 
 @pytest.mark.parametrize("target", ["blackbox", "clean"])
 @pytest.mark.parametrize(
-    "name", ["RESULTS", "CHECKPOINTS", "VENV", "MASK", "DATA_DIR", "BLURNET_DATA", "PALETTE", "EXPORTS"]
+    "name",
+    [
+        "RESULTS",
+        "CHECKPOINTS",
+        "VENV",
+        "MASK",
+        "DATA_DIR",
+        "BLURNET_DATA",
+        "PALETTE",
+        "EXPORTS",
+        "MODEL",
+        "LABELS",
+        "VICTIMS",
+    ],
 )
 def test_a_path_with_a_space_is_refused_before_anything_is_done(project: Project, target: str, name: str) -> None:
     assert project.make(target, f"{name}=one two", fail=True) == []
@@ -360,3 +373,20 @@ def test_export_installs_what_its_format_needs(project: Project, settings: list[
     calls = project.make("export", *settings)
     assert programs(calls) == ["venv", "pip", *["pip"] * len(extra), "experiments.export"]
     assert [call.split()[-1] for call in calls[2:-1]] == extra
+
+
+def test_a_model_of_ones_own_is_attacked_instead(project: Project) -> None:
+    settings = ["VENV=", "MODEL=own/zoo", "OUTPUT=probabilities", "SIGNATURE=predict", "VICTIMS=mine", "LABEL=owl"]
+    settings += ["OUTPUT_NAME=scores", "LABELS=names.txt", "MASK=own.png", "RESULTS=out", "TARGETS=cat eel"]
+    model = "--model own/zoo --output probabilities --signature predict --output-name scores --labels names.txt"
+    model += " --victims mine --label owl --data auto --data-dir data --preset quick"
+    (call,) = project.make("whitebox", *settings)
+    assert call == (
+        f"-m experiments.whitebox_model {model} --seeds 0 --mask own.png --targets cat eel --results out/models"
+    )
+    for _ in range(2):  # the program itself knows what is whole
+        (call,) = project.make("blackbox", *settings, "TARGET=cat")
+        assert call == (
+            f"-m experiments.blackbox_model {model} --target cat --penalty 0.002 --seed 0 --mask own.png "
+            "--results out/models"
+        )
