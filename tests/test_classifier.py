@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import zipfile
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blurnet_tf import CLASS_NAMES, RP2, Classifier, export_model, lisa_cnn, load_classifier
+from blurnet_tf import CLASS_NAMES, RP2, export_model, lisa_cnn, load_classifier
 from tests import foreign
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (4, 12, 12, 3)).astype(np.float32)
@@ -215,18 +216,27 @@ def test_a_missing_gradient_is_explained(signature: str, reason: str, folder: Pa
     )
 
 
-def test_an_operation_without_a_gradient_is_named(folder: Path) -> None:
-    classifier = load_classifier(folder)
-
-    def answer(images: Any) -> Any:
-        return tf.raw_ops.PreventGradient(input=tf.reduce_mean(images, (1, 2)), message="left out")
-
-    blocked = Classifier(
-        **{**{name: getattr(classifier, name) for name in classifier.__dataclass_fields__}, "_answer": answer}
+@pytest.mark.parametrize(
+    ("operation", "reason"),
+    [
+        (
+            lambda images: tf.raw_ops.PreventGradient(input=images, message="left out"),
+            "PreventGradient (gradients were left out when it was saved)",
+        ),
+        (
+            lambda images: tf.raw_ops.AdjustHue(images=images, delta=0.1),
+            "an operation without one: gradient registry has no entry for: AdjustHue",
+        ),
+        (tf.zeros_like, "an operation that passes none"),
+    ],
+)
+def test_an_operation_without_a_gradient_is_named(operation: Any, reason: str, folder: Path) -> None:
+    blocked = dataclasses.replace(
+        load_classifier(folder), _answer=lambda images: tf.reduce_mean(operation(images), (1, 2)) + 1
     )
     assert sentence(blocked.check, IMAGES) == (
         f"Model {folder} must be differentiable. Received: no gradient from its output to the images, because of "
-        "PreventGradient (gradients were left out when it was saved)"
+        f"{reason}"
     )
 
 

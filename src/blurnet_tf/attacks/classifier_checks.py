@@ -98,13 +98,13 @@ def check_answers(classifier: Classifier, answer: Callable[[Any], Any], images: 
     _check_kind(classifier, np.asarray(answers, np.float32))
     try:
         gradient = tape.gradient(margin, clean)
-        reason = ""
+        reason = "an operation that passes none"
     except LookupError as error:  # an operation whose gradient nobody wrote, or was left out on purpose
-        gradient, reason = None, str(error).strip().splitlines()[0]
+        gradient, reason = None, f"an operation without one: {str(error).strip().splitlines()[0]}"
     if gradient is None:
         raise ValueError(
             f"Model {classifier.path} must be differentiable. Received: no gradient from its output to the images, "
-            f"because of {_stoppers(answer, clean) or reason or 'an operation that passes none'}"
+            f"because of {_stoppers(answer, clean) or reason}"
         )
     if not np.any(gradient):
         raise ValueError(
