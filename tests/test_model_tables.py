@@ -65,7 +65,7 @@ def test_the_row_reads_well() -> None:
     lines = model_markdown(row, "A zoo").splitlines()
     assert lines[0] == "A zoo"
     assert lines[2].split() == ["|", "zoo", "|", "measured", "|"]
-    assert [" ".join(line.split()) for line in lines if "worst" in line][0] == (
+    assert next(" ".join(line.split()) for line in lines if "worst" in line) == (
         "| worst attack success: cow | 50.0 [15.0, 85.0] |"
     )
     assert "paper" not in "\n".join(lines).lower()
