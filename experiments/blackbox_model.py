@@ -15,8 +15,9 @@ from blurnet_tf.defenses import FixedBlur
 from blurnet_tf.evaluation.provenance import environment, write_json
 from blurnet_tf.evaluation.records import read_records
 from blurnet_tf.evaluation.scoring import score
-from blurnet_tf.reporting.figures import adversarial_figure, perturbation_figure, save_figure
+from blurnet_tf.reporting.figures import adversarial_figure, perturbation_figure
 from blurnet_tf.reporting.model_tables import model_transfer_markdown, model_transfer_rows
+from blurnet_tf.reporting.style import save_figure
 from blurnet_tf.reporting.tables import write_table
 from experiments import cli
 from experiments.cells import ARRAYS, RECORDS, Cell, Content, fill
@@ -100,7 +101,7 @@ def _report(results: Path, cell: Cell, provenance: dict[str, Any], setting: Sett
         [names[record.adversarial_prediction] for record in seen[:SHOWN]],
         title=f"RP2 towards {attack['target_name']}: what {next(iter(titles))} predicts before and after",
     )
-    save_figure(results / "adversarial.png", figure)
+    save_figure(results / "adversarial.png", figure, dpi=110)
     figure = perturbation_figure(
         perturbation, setting.mask, title=f"One perturbation for all: M.d, {attack['target_name']}"
     )

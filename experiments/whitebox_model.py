@@ -8,8 +8,9 @@ from typing import Any
 from blurnet_tf.attacks import RP2
 from blurnet_tf.evaluation.provenance import environment, write_json
 from blurnet_tf.evaluation.records import Record, read_records
-from blurnet_tf.reporting.figures import dissimilarity_figure, save_figure
+from blurnet_tf.reporting.figures import dissimilarity_figure
 from blurnet_tf.reporting.model_tables import model_markdown, model_row
+from blurnet_tf.reporting.style import save_figure
 from blurnet_tf.reporting.tables import write_table
 from experiments import cli
 from experiments.cells import RECORDS, Cell
