@@ -49,7 +49,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data": {"source": "synthetic"},
         "class_names": CLASS_NAMES,
         "attack": {"target": 12},
-        "baseline": {"weights_sha256": weights_sha256(weights)},
+        "baseline": {"weights_sha256": weights_sha256(weights), "training": {"settings": {"seed": 0}}},
         "preset": "smoke",
     }
     write_json(folder / "blackbox" / "provenance.json", provenance)

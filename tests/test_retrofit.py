@@ -145,7 +145,9 @@ def test_a_frozen_model_stays_frozen_and_the_filter_learns(model: keras.Model) -
 
 
 @pytest.mark.parametrize(
-    "defense", [FixedBlur(3, name="d"), LearnableBlur(3, alpha=0.1, name="d"), TotalVariation(1e-3)], ids=repr
+    "defense",
+    [FixedBlur(3, name="d"), LearnableBlur(3, alpha=0.1, name="d"), TotalVariation(1e-3)],
+    ids=["fixed", "learned", "penalty"],
 )
 def test_a_defended_mobile_net_trains_and_is_saved_and_loaded(
     mobile_net: keras.Model, defense: Any, tmp_path: Path

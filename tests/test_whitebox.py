@@ -145,7 +145,7 @@ def test_chaos_empties_no_folder_but_its_own(tmp_path: Path) -> None:
 def test_a_sweep_that_is_killed_and_resumed_gives_the_same_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep = "--variant tv_1e-4 --seeds 0 1 --steps 2"
+    sweep = "--variant baseline --seeds 0 1 --steps 2"
     chaos.main(["--kills", "2", "--results", str(tmp_path / "chaos"), "--sweep", sweep])
     said = capsys.readouterr().out
     assert "2 kills in" in said.splitlines()[-1]
