@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from blurnet_tf.attacks.classifier_checks import check_answers, check_input, check_output_name
+from blurnet_tf.attacks.classifier_checks import check_answers, check_input, check_output_name, class_count, damaged
 from blurnet_tf.files import sha256
 
 OUTPUTS: tuple[str, ...] = ("logits", "probabilities")
@@ -132,7 +132,7 @@ def _saved_model(path: Path, signature: str, output: str, output_name: str | Non
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:  # protobuf, TensorFlow and Python each have errors of their own for damaged files
-        raise _damaged(path, "SavedModel", error) from error
+        raise damaged(path, "SavedModel", error) from error
     if signature not in loaded.signatures:
         raise ValueError(
             f"`signature` must be one of those of {path}: {', '.join(sorted(loaded.signatures)) or 'it has none'}. "
@@ -155,7 +155,7 @@ def _saved_model(path: Path, signature: str, output: str, output_name: str | Non
         output=output,
         output_name=chosen,
         size=size,
-        classes=_last(function.structured_outputs[chosen].shape),
+        classes=class_count(function.structured_outputs[chosen].shape),
         sha256=hashlib.sha256("".join(f"{part.name} {sha256(part)}\n" for part in parts).encode()).hexdigest(),
         _answer=answer,
         _kept=loaded,
@@ -170,7 +170,7 @@ def _keras_file(path: Path, output: str, output_name: str | None) -> Classifier:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # of many kinds: a member is missing, a layer is unknown, there is code in it
-        raise _damaged(path, ".keras file", error) from error
+        raise damaged(path, ".keras file", error) from error
     inputs = {tensor.name: tensor for tensor in getattr(model, "inputs", None) or ()}
     size = check_input(f"Model {path}", inputs)
     outputs = _by_name(model, model(model.inputs[0], training=False))
@@ -187,7 +187,7 @@ def _keras_file(path: Path, output: str, output_name: str | None) -> Classifier:
         output=output,
         output_name=chosen,
         size=size,
-        classes=_last((outputs[chosen] if chosen else next(iter(outputs.values()))).shape),
+        classes=class_count((outputs[chosen] if chosen else next(iter(outputs.values()))).shape),
         sha256=sha256(path),
         _answer=answer,
         _kept=model,
@@ -201,16 +201,3 @@ def _by_name(model: Any, answers: Any) -> dict[str, Any]:
     several = answers if isinstance(answers, (list, tuple)) else [answers]
     names = getattr(model, "output_names", None) or [f"output_{index}" for index in range(len(several))]
     return dict(zip(names, several, strict=True))
-
-
-def _last(shape: Any) -> int | None:
-    shape = tf.TensorShape(shape)
-    return shape[1] if shape.rank == 2 else None
-
-
-def _damaged(path: Path, kind: str, error: Exception) -> ValueError:
-    reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-    loader = "TensorFlow" if kind == "SavedModel" else "Keras"
-    return ValueError(
-        f"Model {path} must be a {kind} that {loader} can load. Received: {type(error).__name__}: {reason}"
-    )

@@ -43,7 +43,7 @@ def check_input(what: str, inputs: Mapping[str, Any]) -> tuple[int | None, int |
         ValueError: There is another number of inputs, or the one is no batch of floating images (n, H, W, 3).
     """
     if len(inputs) != 1:
-        listed = f": {', '.join(inputs)}" if inputs else ""
+        listed = f": {', '.join(sorted(inputs))}" if inputs else ""
         raise ValueError(f"{what} must take one input, the images. Received: {len(inputs)} inputs{listed}")
     ((name, spec),) = inputs.items()
     dtype = tf.as_dtype(spec.dtype)
@@ -76,6 +76,21 @@ def check_output_name(path: Path, names: Sequence[str], output: str, wanted: str
             f"Received: output_name={wanted!r}"
         )
     return chosen
+
+
+def class_count(shape: Any) -> int | None:
+    """Return how many classes an output of this shape tells apart, or `None` if the shape does not say."""
+    shape = tf.TensorShape(shape)
+    return shape[1] if shape.rank == 2 else None
+
+
+def damaged(path: Path, kind: str, error: Exception) -> ValueError:
+    """Return the error of a model that cannot be loaded: the first line of what the loader said."""
+    reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+    loader = "TensorFlow" if kind == "SavedModel" else "Keras"
+    return ValueError(
+        f"Model {path} must be a {kind} that {loader} can load. Received: {type(error).__name__}: {reason}"
+    )
 
 
 def check_answers(classifier: Classifier, answer: Callable[[Any], Any], images: ArrayLike) -> NDArray[np.float32]:
