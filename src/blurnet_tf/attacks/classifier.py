@@ -20,10 +20,8 @@ from blurnet_tf.files import sha256
 OUTPUTS: tuple[str, ...] = ("logits", "probabilities")
 """What the output of a model may be."""
 
-DEFAULT_SIGNATURE = "serving_default"
 TINY = 1e-37
-"""Probabilities below this count as this, so that their logarithm stays finite: the smallest power of ten that float32
-holds in full precision."""
+"""Smaller probabilities count as this, the least power of ten in full float32 precision: their logarithm is finite."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,12 +110,11 @@ def load_classifier(
     """
     path = Path(path)
     if output not in OUTPUTS:
-        listed = ", ".join(map(repr, OUTPUTS))
-        raise ValueError(f"`output` must be one of {listed}. Received: output={output!r}")
+        raise ValueError(f"`output` must be one of {', '.join(map(repr, OUTPUTS))}. Received: output={output!r}")
     if not path.exists():
         raise FileNotFoundError(f"Model {path} does not exist. Give a SavedModel folder or a .keras file.")
     if path.is_dir() and (path / "saved_model.pb").is_file():
-        return _saved_model(path, signature or DEFAULT_SIGNATURE, output, output_name)
+        return _saved_model(path, signature or "serving_default", output, output_name)
     if path.suffix != ".keras" or path.is_dir():
         kind = "a folder without saved_model.pb" if path.is_dir() else f"a file that ends in {path.suffix!r}"
         raise ValueError(f"Model {path} must be a SavedModel folder or a .keras file. Received: {kind}")
