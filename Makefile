@@ -184,7 +184,7 @@ dist: $(DIST_ENV)  ## Build the sdist, and from it the wheel, into dist/
 	$(PY) -m build --no-isolation --outdir dist
 
 test: $(TEST_ENV)  ## Run all tests; those on real data need BLURNET_DATA or `make data`
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(LINT_ENV)  ## Check style (ruff) and types (mypy, strict)
 	$(PY) -m ruff check .

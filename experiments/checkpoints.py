@@ -150,6 +150,7 @@ def _train(
         "seconds_since_start_or_resumption": round(time.perf_counter() - started, 1),
     }
     published = publish(path, trained.last, settings, data.test, more)
+    shutil.rmtree(state)
     _tidy(path)
     return published
 
