@@ -56,11 +56,16 @@ def main(arguments: list[str] | None) -> None:
         folder = root / f"sweep-{sweeps}"
         killed = 0
         cells: dict[Path, int] = {}
-        while kills < options.kills and _sweep(folder, extra, kill_after=moments.uniform(0, seconds)):
+        while True:
+            started = time.perf_counter()
+            moment = moments.uniform(0, seconds) if kills < options.kills else None
+            if not _sweep(folder, extra, kill_after=moment):
+                break
             kills, killed = kills + 1, killed + 1
             cells = _check(folder, cells)
             print(f"kill {kills}: {len(cells)} cells and every file whole", flush=True)
-        _sweep(folder, extra)
+        if killed == 0:  # the reference was slower than sweeps are now: most kills would come too late
+            seconds = min(seconds, time.perf_counter() - started)
         _check(folder, cells)
         for name in TABLES:
             if sha256(folder / name) != sha256(root / "reference" / name):
@@ -73,25 +78,25 @@ def main(arguments: list[str] | None) -> None:
 
 
 def _sweep(folder: Path, extra: list[str], kill_after: float | None = None) -> bool:
-    """Run a sweep and its table, or kill it after some seconds; return whether it was killed."""
-    sweep = ["--preset", "smoke", "--data", "synthetic", "--checkpoints", str(folder / "checkpoints"), *extra]
-    deadline = None if kill_after is None else time.monotonic() + kill_after
-    for program, arguments in (("whitebox", sweep), ("table2", [])):
-        command = [sys.executable, "-m", f"experiments.{program}", *arguments, "--results", str(folder)]
-        # A session of its own, so that the kill takes everything that it started.
-        process = subprocess.Popen(
-            command, cwd=cli.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        try:
-            _, said = process.communicate(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            return True
-        finally:  # also when this program is stopped
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-        if process.returncode:
-            raise ChaosError(f"The sweep in {folder} failed: {said.strip().splitlines()[-1:]}")
+    """Run a sweep, which ends with its table, or kill it after some seconds; return whether it was killed."""
+    command = [
+        *(sys.executable, "-m", "experiments.whitebox", "--preset", "smoke", "--data", "synthetic"),
+        *("--checkpoints", str(folder / "checkpoints"), *extra, "--results", str(folder)),
+    ]
+    # A session of its own, so that the kill takes everything that it started.
+    process = subprocess.Popen(
+        command, cwd=cli.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        _, said = process.communicate(timeout=kill_after)
+    except subprocess.TimeoutExpired:
+        return True
+    finally:  # also when this program is stopped
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    if process.returncode:
+        raise ChaosError(f"The sweep in {folder} failed: {said.strip().splitlines()[-1:]}")
     return False
 
 

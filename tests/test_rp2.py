@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blurnet_tf import numerics
-from blurnet_tf.attacks import RP2, AttackResult, load_mask
+from blurnet_tf.attacks import RP2, AttackResult, load_mask, rp2
 from blurnet_tf.data import rp2_release
 from blurnet_tf.defenses.layers import FixedBlur
 from blurnet_tf.defenses.lisa_cnn import TRANSFER_VARIANTS, lisa_cnn
@@ -595,6 +595,15 @@ def test_a_progress_bar_changes_nothing(capsys: pytest.CaptureFixture[str]) -> N
         assert other.best_perturbation.tobytes() == silent.best_perturbation.tobytes()
         for name, values in silent.history.items():
             assert other.history[name].tobytes() == values.tobytes()
+
+
+def test_an_attack_without_a_progress_bar_can_be_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
+    # Python answers a signal between two calls of the graph only, so there must be many.
+    parts = list(rp2._chunks(301, False))
+    assert sum(parts) == 301
+    assert len(parts) == len(list(rp2._chunks(301, True))) > 40
+    assert sum(rp2._chunks(3, False)) == 3
+    assert "301/301" in capsys.readouterr().out
 
 
 # --- models ---------------------------------------------------------------------------------------------------------

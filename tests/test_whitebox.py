@@ -141,6 +141,32 @@ def test_chaos_empties_no_folder_but_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_chaos_does_not_wait_for_kills_that_come_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The undisturbed sweep may have been slow, on a loaded machine: later ones say how long a sweep takes now."""
+    clock = [0.0]
+    runs = []
+
+    def sweep(folder: Path, extra: list[str], kill_after: float | None = None) -> bool:
+        takes = 10.0 if runs else 100000.0
+        runs.append(kill_after)
+        killed = kill_after is not None and kill_after < takes
+        clock[0] += kill_after if killed and kill_after is not None else takes
+        folder.mkdir(exist_ok=True)
+        for name in chaos.TABLES:
+            (folder / name).write_text("{}")
+        return killed
+
+    monkeypatch.setattr(chaos, "_sweep", sweep)
+    monkeypatch.setattr(chaos.time, "perf_counter", lambda: clock[0])
+    chaos.main(["--kills", "20", "--results", str(tmp_path / "chaos")])
+    assert "20 kills in" in capsys.readouterr().out.splitlines()[-1]
+    assert len(runs) < 50
+    assert runs[0] is None
+    assert runs[-1] is None  # the last sweep ends undisturbed
+
+
 @pytest.mark.slow
 def test_a_sweep_that_is_killed_and_resumed_gives_the_same_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -264,16 +264,17 @@ class AttackResult:
 
 
 def _chunks(total: int, progress: bool) -> Iterator[int]:
-    """Yield how many steps to take in one call of the graph: all of them, or with a progress bar some fifty parts."""
-    if not progress:
-        yield total
-        return
-    bar = keras.utils.Progbar(total, unit_name="step")
+    """Yield how many steps to take in one call of the graph, some fifty times, and show a progress bar if asked.
+
+    Without one too: Python can answer Ctrl-C or SIGTERM only between two calls.
+    """
+    bar = keras.utils.Progbar(total, unit_name="step") if progress else None
     size = math.ceil(total / 50)
     for done in range(0, total, size):
         count = min(size, total - done)
         yield count
-        bar.update(done + count)
+        if bar is not None:
+            bar.update(done + count)
 
 
 def _check_positive(attack: RP2, *names: str) -> None:
