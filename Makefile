@@ -153,8 +153,8 @@ endif
 FIGURES := $(RESULTS)/figures
 
 figures: $(filter-out $(wildcard $(ATTACKED)),$(ATTACKED)) | $(RUN_ENV)  ## Figures 1 to 4, of what blackbox and whitebox stored
-	@$(PY) -m experiments.figures --data-dir $(DATA_DIR) --preset $(PRESET) --split $(SPLIT) --init $(INIT) \
-	  --checkpoints $(CHECKPOINTS) --blackbox $(OUT) --whitebox $(WHITEBOX) $(ARGS) --results $(FIGURES)
+	@$(PY) -m experiments.figures --data-dir $(DATA_DIR) --preset $(PRESET) --train-seed $(TRAIN_SEED) \
+	  --split $(SPLIT) --init $(INIT) --checkpoints $(CHECKPOINTS) --blackbox $(OUT) --whitebox $(WHITEBOX) $(ARGS) --results $(FIGURES)
 
 train: $(RUN_ENV)  ## Train VARIANT on LISA (if it is there) or rendered signs, into CHECKPOINTS
 	@$(PY) -m experiments.train $(LEARNT_FLAGS) $(ARGS)

@@ -9,15 +9,15 @@ import numpy as np
 
 from blurnet_tf.data import sources
 from blurnet_tf.defenses import Variant, lisa_cnn
-from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.provenance import environment, read_json, weights_sha256, write_json
 from blurnet_tf.evaluation.records import write_records
-from blurnet_tf.evaluation.scoring import predict, score
+from blurnet_tf.evaluation.scoring import score
 from blurnet_tf.reporting.ablation import ablation_figure, ablation_markdown, ablation_table
 from blurnet_tf.reporting.style import save_both
 from blurnet_tf.reporting.tables import write_table
 from experiments import cli
 from experiments.checkpoints import baseline_weights
+from experiments.kept import held_out_accuracy
 from experiments.presets import PRESETS
 
 LAYERS, SIZES = (1, 2, 3), (3, 5, 7)
@@ -61,8 +61,7 @@ def main(arguments: list[str] | None) -> None:
         records += score(
             model, victims, adversarial, source="baseline", victim=name, target=target, penalty=penalty, seed=seed
         )
-        correct = int((predict(model, test.test.images) == test.test.labels).sum())
-        legitimate[name] = Rate(correct, len(test.test))
+        legitimate[name] = held_out_accuracy(model, test.test)
     rows = ablation_table(records, legitimate, places)
     caption = (
         f"Blur after each layer: {source.name} baseline, tested on {test.label}; {len(victims)} stop signs attacked on "
@@ -80,7 +79,7 @@ def main(arguments: list[str] | None) -> None:
 def _parse(arguments: list[str] | None) -> Any:
     parser = cli.parser(__doc__)
     cli.add_training_arguments(parser)
-    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="folder of data, after BLURNET_DATA")
+    cli.add_data_dir_argument(parser)
     parser.add_argument("--attacked", type=Path, default=Path("results/blackbox"), help="what `make blackbox` wrote")
     parser.add_argument("--results", type=Path, default=Path("results/ablation"), help="folder to write to")
     return parser.parse_args(arguments)

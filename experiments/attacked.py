@@ -89,7 +89,7 @@ def attacked_models(attacked: Attacked, roots: Sequence[Path], checkpoints: Path
 
 
 def trained_models(
-    attacked: Attacked, checkpoints: Path, *, preset: str, split: str, init: str
+    attacked: Attacked, checkpoints: Path, *, preset: str, split: str, init: str, seed: int = 0
 ) -> tuple[str, dict[str, keras.Model], list[str]]:
     """Return the defences with a training of their own: on LISA if photographs were attacked, else on rendered signs.
 
@@ -103,7 +103,7 @@ def trained_models(
         data, words = f"{data}_{split}", f"{words}, {split} split"
     models, absent = {}, []
     for name in TRAINED_VARIANTS:
-        path = checkpoint_path(checkpoints, data, preset, name, init)
+        path = checkpoint_path(checkpoints, data, preset, name, init, seed)
         if not (path.is_file() and path.with_suffix(".json").is_file()):  # without its provenance it does not count
             absent.append(name)
             continue

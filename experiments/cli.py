@@ -13,6 +13,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from blurnet_tf.data import sources
 from blurnet_tf.data.download import DownloadError
 from experiments.precision import PRECISIONS
 from experiments.presets import PRESETS
@@ -34,8 +35,13 @@ def add_training_arguments(result: argparse.ArgumentParser) -> None:
     """Add what says how a model is trained and where it is kept."""
     result.add_argument("--preset", choices=PRESETS, default="quick", help="how much work to do")
     result.add_argument("--train-seed", type=natural, default=0, help="seed of the training")
-    result.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the trained models")
+    add_checkpoints_argument(result)
     add_precision_argument(result)
+
+
+def add_checkpoints_argument(result: argparse.ArgumentParser) -> None:
+    """Add where the trained models are."""
+    result.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the trained models")
 
 
 def add_precision_argument(result: argparse.ArgumentParser) -> None:
@@ -51,15 +57,30 @@ def add_recipe_arguments(result: argparse.ArgumentParser) -> None:
     result.add_argument("--init", choices=("random", "rp2_release"), default="random", help="where trainings start")
 
 
-def add_data_arguments(result: argparse.ArgumentParser, sources: Sequence[str]) -> None:
+def add_data_arguments(result: argparse.ArgumentParser, names: Sequence[str]) -> None:
     """Add what says which data is used."""
-    result.add_argument("--data", default="auto", help=f"data source: {', '.join(sources)}")
+    result.add_argument("--data", default="auto", help=f"data source: {', '.join(names)}")
+    add_data_dir_argument(result)
+
+
+def add_data_dir_argument(result: argparse.ArgumentParser) -> None:
+    """Add where the data is."""
     result.add_argument("--data-dir", type=Path, default=Path("data"), help="folder of data, after BLURNET_DATA")
 
 
 def data_roots(data_dir: Path) -> list[Path]:
     """Return the folders where data may be: `BLURNET_DATA`, if set, then `data_dir`."""
     return [Path(root) for root in (os.environ.get("BLURNET_DATA"), data_dir) if root]
+
+
+def training_data(options: argparse.Namespace) -> sources.TrainingData:
+    """Load what the arguments above say to train and test on, and print which data that is, and why."""
+    source = sources.resolve_training(options.data, data_roots(options.data_dir))
+    print(source.reason, flush=True)
+    work = PRESETS[options.preset]
+    return sources.load_training(
+        source, split=options.split, per_class=work.per_class, test_per_class=work.test_per_class
+    )
 
 
 def natural(text: str, least: int = 0) -> int:

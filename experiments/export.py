@@ -15,21 +15,14 @@ from blurnet_tf.export import FORMATS, check_formats, export_model, model_card
 from experiments import cli
 from experiments.checkpoints import trained_variant
 from experiments.kept import held_out_accuracy
-from experiments.presets import PRESETS
 from experiments.table_rows import table_row
 
 
 def main(arguments: list[str] | None) -> None:
     """Train what is not trained, and export it."""
     options = _parse(arguments)
-    roots = cli.data_roots(options.data_dir)
-    source = sources.resolve_training(options.data, roots)
-    print(source.reason, flush=True)
-    work = PRESETS[options.preset]
-    data = sources.load_training(
-        source, split=options.split, per_class=work.per_class, test_per_class=work.test_per_class
-    )
-    release = rp2_release.find(roots)
+    data = cli.training_data(options)
+    release = rp2_release.find(cli.data_roots(options.data_dir))
     everything = [*dict.fromkeys([*TRAINED_VARIANTS, *TRANSFER_VARIANTS]), *["rp2_release"] * (release is not None)]
     checkpoints: dict[str, tuple[keras.Model, dict[str, Any]]] = {}
     for name in everything if "all" in options.variant else dict.fromkeys(options.variant):

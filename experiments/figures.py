@@ -29,7 +29,12 @@ def main(arguments: list[str] | None) -> None:
     results: Path = options.results
     signs = load_attacked(options.blackbox)
     data, trained, absent = trained_models(
-        signs, options.checkpoints, preset=options.preset, split=options.split, init=options.init
+        signs,
+        options.checkpoints,
+        preset=options.preset,
+        split=options.split,
+        init=options.init,
+        seed=options.train_seed,
     )
     own = attacked_models(signs, cli.data_roots(options.data_dir), options.checkpoints)
     groups = {ATTACKED: own, f"trained on {data}": trained}
@@ -87,8 +92,9 @@ def _parse(arguments: list[str] | None) -> Any:
     parser = cli.parser(__doc__)
     cli.add_recipe_arguments(parser)
     parser.add_argument("--preset", choices=PRESETS, default="quick", help="of the trained variants")
-    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the trained models")
-    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="folder of data, after BLURNET_DATA")
+    parser.add_argument("--train-seed", type=cli.natural, default=0, help="of the trained variants")
+    cli.add_checkpoints_argument(parser)
+    cli.add_data_dir_argument(parser)
     parser.add_argument("--blackbox", type=Path, default=Path("results/blackbox"), help="the transfer experiment")
     parser.add_argument("--whitebox", type=Path, default=Path("results/whitebox"), help="the white-box experiment")
     parser.add_argument("--results", type=Path, default=Path("results/figures"), help="folder to write to")

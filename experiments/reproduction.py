@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from blurnet_tf.data import rp2_release, sources
 from blurnet_tf.defenses import VARIANTS
+from blurnet_tf.evaluation.feature_maps import layer_maps, map_layers
 from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.provenance import environment, write_json
 from blurnet_tf.evaluation.records import Record, read_records
@@ -70,19 +71,18 @@ def main(arguments: list[str] | None) -> None:
 
 def _roughness(model: keras.Model, images: NDArray[np.float32]) -> dict[str, float]:
     """Return the total variation of the first layer's maps after the ReLU, as it is and relative to their size."""
-    names = [layer.name for layer in model.layers]
-    layer = "conv1_relu" if "conv1_relu" in names else "conv1"
-    maps = keras.Model(model.input, model.get_layer(layer).output)(images)
+    layer = "conv1_relu" if "conv1_relu" in map_layers(model) else "conv1"
+    maps = layer_maps(model, images, [layer])[layer]
     variation = np.asarray(total_variation(maps), np.float64).mean()
-    size = np.abs(np.asarray(maps, np.float64)).sum((1, 2)).mean()
+    size = np.abs(maps).sum((1, 2), dtype=np.float64).mean()
     return {"total_variation": float(variation), "relative_total_variation": float(variation / size)}
 
 
 def _parse(arguments: list[str] | None) -> Any:
     parser = cli.parser(__doc__)
     cli.add_precision_argument(parser)
-    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="folder of data, after BLURNET_DATA")
-    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the trained models")
+    cli.add_data_dir_argument(parser)
+    cli.add_checkpoints_argument(parser)
     parser.add_argument("--results", type=Path, default=Path("results/reproduction"), help="folder to write to")
     parser.add_argument("--run", nargs="+", choices=("all", *STUDIES), default=["all"], help="which runs")
     return parser.parse_args(arguments)

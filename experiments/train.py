@@ -6,7 +6,6 @@ from blurnet_tf.data import rp2_release, sources
 from blurnet_tf.defenses import TRAINED_VARIANTS, VARIANTS
 from experiments import cli
 from experiments.checkpoints import trained_variant
-from experiments.presets import PRESETS
 
 
 def main(arguments: list[str] | None) -> None:
@@ -18,14 +17,8 @@ def main(arguments: list[str] | None) -> None:
     choices = ("all", *VARIANTS)
     parser.add_argument("--variant", choices=choices, nargs="+", default=["all"], help="which models; all: of Table 2")
     options = parser.parse_args(arguments)
-    roots = cli.data_roots(options.data_dir)
-    source = sources.resolve_training(options.data, roots)
-    print(source.reason, flush=True)
-    work = PRESETS[options.preset]
-    data = sources.load_training(
-        source, split=options.split, per_class=work.per_class, test_per_class=work.test_per_class
-    )
-    release = rp2_release.find(roots)
+    data = cli.training_data(options)
+    release = rp2_release.find(cli.data_roots(options.data_dir))
     for name in TRAINED_VARIANTS if "all" in options.variant else dict.fromkeys(options.variant):
         trained_variant(name, data, options, release)
 

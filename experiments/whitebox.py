@@ -26,16 +26,13 @@ def main(arguments: list[str] | None) -> None:
     options = _parse(arguments)
     work = PRESETS[options.preset]
     roots = cli.data_roots(options.data_dir)
-    training = sources.resolve_training(options.data, roots)
-    print(training.reason, flush=True)
-    victims = sources.resolve("auto" if training.name == "lisa" else "synthetic", roots)
+    data = cli.training_data(options)
+    on_lisa = data.name != "synthetic"
+    victims = sources.resolve("auto" if on_lisa else "synthetic", roots)
     print(f"To attack: {victims.reason.split(': ', 1)[1]}", flush=True)
     setting = load_setting(victims, mask=options.mask, palette=options.palette, printable=options.nps is not None)
-    data = sources.load_training(
-        training, split=options.split, per_class=work.per_class, test_per_class=work.test_per_class
-    )
     release = rp2_release.find(roots)
-    everything = [*TRAINED_VARIANTS, *["rp2_release"] * (release is not None and training.name == "lisa")]
+    everything = [*TRAINED_VARIANTS, *["rp2_release"] * (release is not None and on_lisa)]
     steps = work.steps if options.steps is None else options.steps
     attacks = [
         RP2(steps=steps, penalty=penalty, nps=options.nps, seed=seed)

@@ -1,5 +1,6 @@
 """The blur after each layer: table, figure, program."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -10,23 +11,14 @@ from blurnet_tf.evaluation.metrics import Rate, wilson
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.reporting.ablation import ablation_figure, ablation_markdown, ablation_table
 from experiments import ablation, blackbox
+from tests.examples import RECORD
 
 PLACES = {"baseline": (0, 0), "blur": (2, 3)}
 
 
 def record(victim: str, clean: int, attacked: int, number: int) -> Record:
-    return Record(
-        image=f"{number}.png",
-        label=14,
-        source="baseline",
-        victim=victim,
-        target=12,
-        penalty=0.002,
-        seed=0,
-        clean_prediction=clean,
-        adversarial_prediction=attacked,
-        dissimilarity=0.2,
-    )
+    named = {"image": f"{number}.png", "victim": victim}
+    return dataclasses.replace(RECORD, **named, clean_prediction=clean, adversarial_prediction=attacked)
 
 
 RECORDS = [record("baseline", 14, 12 if number < 3 else 14, number) for number in range(4)]

@@ -4,13 +4,10 @@ import numpy as np
 
 from blurnet_tf.defenses import blur_kernel
 from blurnet_tf.evaluation.high_frequency import measure
-from blurnet_tf.evaluation.records import Record
 from blurnet_tf.reporting import captions
+from tests.examples import RECORD
 
-BLANK = Record(
-    image="1", label=14, source="a", victim="a", target=12, penalty=0.002, seed=0, clean_prediction=14,
-    adversarial_prediction=12, dissimilarity=0.25,
-)  # fmt: skip
+BLANK = dataclasses.replace(RECORD, source="a", victim="a", adversarial_prediction=12)
 
 
 def wave(cycles: int, amplitude: float, size: int = 16) -> np.ndarray:

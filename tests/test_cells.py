@@ -1,5 +1,6 @@
 """Cells of a sweep: whole or absent, computed once, shared by runs."""
 
+import dataclasses
 import json
 import multiprocessing
 import time
@@ -8,26 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blurnet_tf.evaluation.records import Record, read_records
+from blurnet_tf.evaluation.records import read_records
 from experiments.cells import ARRAYS, PROVENANCE, RECORDS, Cell, Content, fill
 from experiments.locks import locked
+from tests.examples import RECORD
 
 CELLS = [Cell(name=f"cell-{number}", inputs={"number": number}) for number in range(3)]
 
 
 def content(cell: Cell) -> Content:
-    record = Record(
-        image="1.png",
-        label=14,
-        source="baseline",
-        victim="baseline",
-        target=12,
-        penalty=0.002,
-        seed=0,
-        clean_prediction=14,
-        adversarial_prediction=cell.inputs["number"],
-        dissimilarity=0.25,
-    )
+    record = dataclasses.replace(RECORD, adversarial_prediction=cell.inputs["number"])
     return [record], {"perturbation": np.full((2, 2), cell.inputs["number"], np.float32)}
 
 

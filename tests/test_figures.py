@@ -16,6 +16,7 @@ from blurnet_tf.reporting.figures import (
 )
 from blurnet_tf.reporting.style import COLOURS, MARKERS, save_figure
 from blurnet_tf.reporting.white_box import ROWS
+from tests.examples import RECORD
 
 RANDOM = np.random.default_rng(0)
 CLEAN = RANDOM.random((7, 32, 32, 3)).astype(np.float32)
@@ -49,13 +50,9 @@ def test_a_perturbation_is_drawn_in_units_of_the_image() -> None:
 
 def attack_records(rows: tuple[str, ...], targets: tuple[int, ...] = (12, 17)) -> list[Record]:
     """Four images a row; target 12 changes one of them at a distance of 0.2, target 17 three at 0.3, in two seeds."""
-    blank = Record(
-        image="", label=14, source="", victim="", target=None, penalty=0.002, seed=0, clean_prediction=14,
-        adversarial_prediction=14, dissimilarity=0.0,
-    )  # fmt: skip
     return [
         dataclasses.replace(
-            blank,
+            RECORD,
             image=str(image),
             source=row,
             victim=row,

@@ -18,7 +18,7 @@ from blurnet_tf.evaluation.scoring import score
 from blurnet_tf.reporting import style
 from blurnet_tf.signs import CLASS_NAMES
 from experiments import figures
-from experiments.attacked import load_attacked
+from experiments.attacked import load_attacked, trained_models
 
 N = 3
 PICTURES = ("figure1", "figure2", "figure3", "filters", "variants")
@@ -144,3 +144,11 @@ def test_an_attacked_release_is_looked_for(stored: Path, tmp_path: Path, monkeyp
         FileNotFoundError, match=r"^The attacked model is that of the RP2 release\. `make data` fetches it\.$"
     ):
         draw(copy, tmp_path / "figures")
+
+
+def test_the_defences_are_those_of_the_wanted_training_seed(stored: Path, tmp_path: Path) -> None:
+    attacked = load_attacked(stored / "blackbox")
+    save(lisa_cnn("tv_1e-4", seed=2), tmp_path / "smoke" / "seed-3" / "tv_1e-4.keras")
+    wanted = {"preset": "smoke", "split": "track", "init": "random"}
+    assert list(trained_models(attacked, tmp_path, **wanted, seed=3)[1]) == ["tv_1e-4"]
+    assert trained_models(attacked, tmp_path, **wanted)[1] == {}

@@ -315,8 +315,8 @@ def test_the_ablation_uses_the_attack_that_is_there(project: Project) -> None:
 
 
 FIGURES = (
-    "-m experiments.figures --data-dir data --preset quick --split track --init random --checkpoints checkpoints "
-    "--blackbox results/blackbox --whitebox results/whitebox --results results/figures"
+    "-m experiments.figures --data-dir data --preset quick --train-seed 0 --split track --init random "
+    "--checkpoints checkpoints --blackbox results/blackbox --whitebox results/whitebox --results results/figures"
 )
 
 

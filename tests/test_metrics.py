@@ -12,21 +12,12 @@ from hypothesis import strategies as st
 from blurnet_tf.evaluation import metrics
 from blurnet_tf.evaluation.metrics import Attack, Rate, Spread
 from blurnet_tf.evaluation.records import Record
+from tests.examples import RECORD
 
 
 def record(clean: int, adversarial: int, *, target: int | None = 12, dissimilarity: float = 0.2) -> Record:
-    return Record(
-        image="x",
-        label=14,
-        source="baseline",
-        victim="baseline",
-        target=target,
-        penalty=0.002,
-        seed=0,
-        clean_prediction=clean,
-        adversarial_prediction=adversarial,
-        dissimilarity=dissimilarity,
-    )
+    changed = {"clean_prediction": clean, "adversarial_prediction": adversarial}
+    return dataclasses.replace(RECORD, target=target, dissimilarity=dissimilarity, **changed)
 
 
 # Clean right and kept; clean right and moved to the target; clean right and moved elsewhere; clean wrong and kept;

@@ -4,19 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from blurnet_tf.evaluation.records import Record, read_records, write_records
+from blurnet_tf.evaluation.records import read_records, write_records
+from tests import examples
 
-RECORD = Record(
-    image="1, with a comma.png",
-    label=14,
-    source="baseline",
-    victim="feature_5x5",
-    target=12,
-    penalty=0.002,
-    seed=3,
-    clean_prediction=14,
-    adversarial_prediction=12,
-    dissimilarity=0.1 + 0.2,
+RECORD = dataclasses.replace(
+    examples.RECORD, image="1, with a comma.png", victim="feature_5x5", seed=3, dissimilarity=0.1 + 0.2
 )
 
 

@@ -9,19 +9,7 @@ from blurnet_tf.defenses import TRANSFER_VARIANTS
 from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.reporting.tables import transfer_markdown, transfer_table, write_table
-
-BASE = Record(
-    image="0",
-    label=14,
-    source="baseline",
-    victim="baseline",
-    target=12,
-    penalty=0.002,
-    seed=0,
-    clean_prediction=14,
-    adversarial_prediction=14,
-    dissimilarity=0.25,
-)
+from tests.examples import RECORD
 
 
 def attack_records() -> list[Record]:
@@ -29,7 +17,7 @@ def attack_records() -> list[Record]:
     records = []
     for row, victim in enumerate(TRANSFER_VARIANTS):
         for image in range(10):
-            record = dataclasses.replace(BASE, image=str(image), victim=victim)
+            record = dataclasses.replace(RECORD, image=str(image), victim=victim)
             if image <= row:
                 record = dataclasses.replace(record, adversarial_prediction=12)
             if image == 9:

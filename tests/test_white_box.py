@@ -16,19 +16,9 @@ from blurnet_tf.evaluation.metrics import Rate, wilson
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.reporting.tables import write_table
 from blurnet_tf.reporting.white_box import PAPER_TABLE_2, ROWS, white_box_markdown, white_box_table
+from tests.examples import RECORD
 
-BLANK = Record(
-    image="",
-    label=14,
-    source="",
-    victim="",
-    target=None,
-    penalty=0.0,
-    seed=0,
-    clean_prediction=14,
-    adversarial_prediction=14,
-    dissimilarity=0.2,
-)
+BLANK = dataclasses.replace(RECORD, source="", target=None, penalty=0.0, dissimilarity=0.2)
 
 
 def images(predictions: Sequence[int], **values: Any) -> list[Record]:
