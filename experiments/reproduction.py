@@ -47,7 +47,7 @@ def main(arguments: list[str] | None) -> None:
         data = loaded[study.split]
         path = options.checkpoints / "studies" / f"{variant.name}.keras"
         if variant.name in VARIANTS:  # a row of Table 2: that of `make whitebox`
-            path = checkpoint_path(options.checkpoints, data.name, "quick", variant.name)
+            path = checkpoint_path(options.checkpoints, data.name, study.preset, variant.name)
         model, provenance = trained_model(study.recipe, data, path=path, precision=options.precision, release=release)
         sweep = Sweep(setting, dtype)
         sweep.add_model(variant, model)

@@ -18,6 +18,7 @@ class Study:
         name: Its name, also that of its files.
         change: What differs from the first run of the same variant.
         recipe: How the model is trained. Its variant has the name of the training, which studies may share.
+        preset: Whose recipe it is, where that is unchanged: then the checkpoint is that of `make train`.
         split: Of LISA.
         attack: How it is attacked.
     """
@@ -25,6 +26,7 @@ class Study:
     name: str
     change: str
     recipe: Recipe
+    preset: str
     split: str
     attack: RP2
 
@@ -34,6 +36,7 @@ def _study(
     name: str,
     change: str,
     *,
+    preset: str = "quick",
     split: str = "track",
     defence: dict[str, object] | None = None,
     training: dict[str, object] | None = None,
@@ -46,7 +49,8 @@ def _study(
     return Study(
         name=f"{variant}__{name}" if name else variant,
         change=change,
-        recipe=dataclasses.replace(recipe("quick", variant), variant=changed, **(training or {})),  # type: ignore[arg-type]
+        recipe=dataclasses.replace(recipe(preset, variant), variant=changed, **(training or {})),  # type: ignore[arg-type]
+        preset=preset,
         split=split,
         attack=dataclasses.replace(RP2(), **(attack or {})),  # type: ignore[arg-type]
     )
@@ -71,7 +75,11 @@ STUDIES: dict[str, Study] = {
                 training={"schedule": "constant", "epochs": epochs},
             )
             for variant in ("baseline", "tv_1e-4")
-            for epochs in (24, 100, 400, 2000)
+            for epochs in (24, 100, 400)
+        ),
+        *(
+            _study(variant, "constant-2000", "the `paper` preset: constant, 2000 epochs", preset="paper")
+            for variant in ("baseline", "tv_1e-4")
         ),
         _study("baseline", "random-split", "random split (leaks)", split="random"),
         _study("baseline", "from-rp2", "starts from RP2's weights", training={"init": "rp2_release"}),

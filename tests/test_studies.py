@@ -52,9 +52,8 @@ def test_every_other_run_changes_one_thing_or_those_that_it_names(name: str) -> 
 
 @pytest.mark.parametrize("variant", ["baseline", "tv_1e-4"])
 def test_the_longest_run_is_the_training_of_the_paper_preset(variant: str) -> None:
-    study = STUDIES[f"{variant}__constant-2000"].recipe
-    expected = recipe("paper", variant)
-    assert dataclasses.replace(study, variant=expected.variant) == expected
+    study = STUDIES[f"{variant}__constant-2000"]
+    assert (study.recipe, study.preset) == (recipe("paper", variant), "paper")  # its checkpoint, too
 
 
 def test_runs_share_a_training_only_if_it_is_the_same() -> None:
@@ -68,7 +67,8 @@ def test_runs_share_a_training_only_if_it_is_the_same() -> None:
                 study.recipe.epochs,
             )
         )
-        trainings.setdefault(study.recipe.variant.name, set()).add(what + study.split + study.recipe.schedule)
+        checkpoint = f"{study.preset} {study.recipe.variant.name}"
+        trainings.setdefault(checkpoint, set()).add(what + study.split + study.recipe.schedule)
     assert all(len(different) == 1 for different in trainings.values())
 
 
