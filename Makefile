@@ -107,13 +107,13 @@ BLACKBOX_FLAGS := $(DATA_FLAGS) $(TRAIN_FLAGS) --target $(TARGET) --penalty $(LA
   $(SURFACE_FLAGS) $(ARGS)
 
 # With MODEL= both experiments are about that model: their programs know which cells are whole.
-MODEL_FLAGS := --model $(MODEL) --output $(OUTPUT) $(if $(SIGNATURE),--signature $(SIGNATURE)) \
-  $(if $(OUTPUT_NAME),--output-name $(OUTPUT_NAME)) $(if $(LABELS),--labels $(LABELS)) \
-  $(if $(VICTIMS),--victims $(VICTIMS)) $(if $(LABEL),--label $(LABEL)) $(DATA_FLAGS) --preset $(PRESET)
+MODEL_FLAGS := --model $(MODEL) --output $(OUTPUT) $(if $(SIGNATURE),--signature "$(SIGNATURE)") \
+  $(if $(OUTPUT_NAME),--output-name "$(OUTPUT_NAME)") $(if $(LABELS),--labels $(LABELS)) \
+  $(if $(VICTIMS),--victims $(VICTIMS)) $(if $(LABEL),--label "$(LABEL)") $(DATA_FLAGS) --preset $(PRESET)
 
 ifneq ($(MODEL),)
 blackbox: $(RUN_ENV)
-	@$(PY) -m experiments.blackbox_model $(MODEL_FLAGS) --target $(TARGET) --penalty $(LAMBDA) --seed $(SEED) \
+	@$(PY) -m experiments.blackbox_model $(MODEL_FLAGS) --target "$(TARGET)" --penalty $(LAMBDA) --seed $(SEED) \
 	  $(SURFACE_FLAGS) $(ARGS) --results $(RESULTS)/models
 else
 blackbox: $(REPORTED)  ## Table 1: attack the baseline, transfer to its filtered versions; or attack MODEL
@@ -235,7 +235,7 @@ help:  ## Show this text
   'LABELS' 'class names of MODEL, a text file; default: its assets/labels.txt, else LISA ($(LABELS))' \
   'VICTIMS' 'folder of images for MODEL; default: the signs of DATA ($(VICTIMS))' \
   'LABEL' 'class of all VICTIMS; default: labels.csv in their folder ($(LABEL))' \
-  'TARGETS' 'classes that the white box on MODEL wants, a list; default: all others ($(TARGETS))' \
+  'TARGETS' "classes that the white box on MODEL wants, a list; default: all others ($(TARGETS))" \
   'INIT' 'start of a training: random or rp2_release ($(INIT))' \
   'PRECISION' 'auto, float32 or mixed_bfloat16, to train and attack in ($(PRECISION))' \
   'RUN' 'runs of `make reproduction`, a list, or all ($(RUN))' \

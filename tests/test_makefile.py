@@ -390,3 +390,18 @@ def test_a_model_of_ones_own_is_attacked_instead(project: Project) -> None:
             f"-m experiments.blackbox_model {model} --target cat --penalty 0.002 --seed 0 --mask own.png "
             "--results out/models"
         )
+
+
+def test_names_of_a_model_of_ones_own_may_hold_spaces(project: Project) -> None:
+    project.python.write_text("""#!/bin/sh\nfor one; do echo "$one" >> "$LOG"; done\n""")
+    settings = ["VENV=", "MODEL=zoo", "LABEL=big cat", "OUTPUT_NAME=my scores", "SIGNATURE=my signature"]
+    for target, more, wanted in (
+        ("blackbox", "TARGET=small dog", ["--target", "small dog"]),
+        ("whitebox", "TARGETS='small dog' cow", ["--targets", "small dog", "cow"]),
+    ):
+        given = project.make(target, *settings, more)
+        for part in (["--label", "big cat"], ["--output-name", "my scores"], ["--signature", "my signature"], wanted):
+            start = given.index(part[0])
+            assert given[start : start + len(part)] == part
+        project.make("help", *settings, more)
+        assert "small dog" in project.output
