@@ -85,6 +85,24 @@ def test_a_blur_of_size_1_changes_nothing(model: keras.Model, layer: str, defens
     np.testing.assert_allclose(defend(model, layer, defense)(IMAGES), model(IMAGES), atol=1e-6)
 
 
+@keras.saving.register_keras_serializable(package="test_retrofit")
+class Shifted(keras.layers.Layer):
+    """Adds a second image, if there is one."""
+
+    def call(self, inputs: Any, shift: Any = None) -> Any:
+        return inputs if shift is None else inputs + shift
+
+
+def test_inputs_keep_their_names_and_may_stay_optional() -> None:
+    image, shift = keras.Input((32, 32, 3)), keras.Input((32, 32, 3), name="shift", optional=True)
+    maps = keras.layers.Conv2D(4, 3, name="conv")(Shifted()(image, shift))
+    model = keras.Model([image, shift], keras.layers.GlobalAveragePooling2D()(maps))
+    defended = defend(model, "conv", FixedBlur(1, name="blur"))
+    assert [layer.name for layer in defended.layers if layer.name != "blur"] == [layer.name for layer in model.layers]
+    for second in (None, IMAGES):
+        np.testing.assert_allclose(defended([IMAGES, second]), model([IMAGES, second]), atol=1e-6)
+
+
 def test_every_reader_of_the_maps_sees_the_blurred_ones(model: keras.Model) -> None:
     defended = defend(model, "relu1", FixedBlur(5, name="blur"))
     maps = box(seen(model, "relu1"), 5)

@@ -37,6 +37,12 @@ def plain_graph(model: Any) -> Any:
     return keras.Model(model.input, model.output, name=model.name)
 
 
+def copied_inputs(graph: Any) -> Any:
+    """Return new inputs for the copy of a plain graph, with its structure. Keras drops their names and `optional`."""
+    layers = {id(layer.output): layer for layer in graph.layers if isinstance(layer, keras.layers.InputLayer)}
+    return keras.tree.map_structure(lambda tensor: rebuilt(layers[id(tensor)]).output, graph.input)
+
+
 def rebuilt(one: Any) -> Any:
     """Return a new layer, operation or regularizer of the same configuration."""
     return type(one).from_config(one.get_config())

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from blurnet_tf.defenses.graphs import copy_state, has_graph, plain_graph, rebuilt, walk
+from blurnet_tf.defenses.graphs import copied_inputs, copy_state, has_graph, plain_graph, rebuilt, walk
 from blurnet_tf.defenses.regularizers import TotalVariation
 
 
@@ -75,9 +75,9 @@ class _Copier:
         """Return a copy of a model, weights included."""
         graph = plain_graph(model)
         call = self._call_and_defend if model is self._parent else _call
-        copy = keras.models.clone_model(graph, clone_function=self._copy_operation, call_function=call)
+        copy = keras.models.clone_model(graph, copied_inputs(graph), self._copy_operation, call)
         for operation in graph.operations:
-            if id(operation) in self._copies and not has_graph(operation):  # inputs are copied by Keras
+            if id(operation) in self._copies and not has_graph(operation):  # inputs have no state
                 copy_state(operation, self._copies[id(operation)])
         return copy
 
