@@ -40,10 +40,10 @@ def main(arguments: list[str] | None) -> None:
             options.exports / name,
             layer=feature_layer(model),
             class_names=data.test.class_names,
-            card=model_card(name, VARIANTS[name], training, accuracy, attacked=attacked),
+            card=model_card(name, VARIANTS[name], training, accuracy, data=data.label, attacked=attacked),
             provenance={
                 "variant": dataclasses.asdict(VARIANTS[name]),
-                "accuracy": {"correct": accuracy.count, "n": accuracy.n},
+                "accuracy": {"data": data.label, "correct": accuracy.count, "n": accuracy.n},
                 "table_row": row,
                 "training": training,
                 "environment": environment(cli.ROOT),

@@ -25,8 +25,13 @@ def training(variant: str = "tv_1e-4", data: str = "LISA, track split", init: st
     return {"settings": settings, "weights_sha256": SHA}
 
 
-def card(name: str = "tv_1e-4", provenance: dict[str, Any] | None = None) -> str:
-    return model_card(name, VARIANTS[name], provenance or training(), Rate(93, 100), attacked="THE ROW.")
+def card(name: str = "tv_1e-4", provenance: dict[str, Any] | None = None, data: str = "LISA, track split") -> str:
+    return model_card(name, VARIANTS[name], provenance or training(), Rate(93, 100), data=data, attacked="THE ROW.")
+
+
+# As `checkpoints.trained_model` writes it: nothing about data or a training.
+RELEASED = {"settings": {"format": 1, "variant": {"name": "rp2_release"}, "start_sha256": SHA}, "weights_sha256": SHA}
+RELEASED |= {"checkpoint": "RP2 release"}
 
 
 def test_the_card_has_its_sections_in_order() -> None:
@@ -81,16 +86,19 @@ def test_the_card_names_the_defence(name: str, sentence: str) -> None:
 def test_the_card_says_where_the_weights_come_from() -> None:
     assert "the filter was put in afterwards" in card("feature_5x5", training("baseline"))
     assert "put in afterwards" not in card("baseline", training("baseline"))
-    released = card("rp2_release", training("rp2_release") | {"checkpoint": "RP2 release"})
+    released = card("rp2_release", RELEASED, data="rendered signs")
     assert "Not trained here: these are the weights that RP2's authors released." in released
     assert "Trained on" not in released
+    assert "of 100 held-out images (rendered signs) are classified right" in released
     started = card(provenance=training(init="rp2_release"))
     assert "The training started from the weights of rp2_release." in started
 
 
 def test_the_card_says_that_a_split_leaks() -> None:
-    assert "leaks" not in card()
-    assert "The split leaks: near duplicates" in card(provenance=training(data="LISA, random split (leaks)"))
+    sentence, data = "The split leaks: near duplicates", "LISA, random split (leaks)"
+    assert sentence not in card()
+    assert sentence in card(provenance=training(data=data), data=data)
+    assert sentence not in card("rp2_release", RELEASED, data=data)  # which nobody split for that model
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from blurnet_tf import lisa_cnn
+from blurnet_tf.data import rp2_release
 from blurnet_tf.defenses import layer_weights
 from experiments import export as export_program
 
@@ -37,7 +38,11 @@ def test_the_program_exports_the_checkpoint(program: Path) -> None:
     provenance = json.loads((assets / "provenance.json").read_text())
     training = json.loads((program / "checkpoints" / "smoke" / "baseline.json").read_text())
     assert provenance["training"] == training
-    assert provenance["accuracy"] == {"correct": training["test_correct"], "n": training["test_images"]}
+    assert provenance["accuracy"] == {
+        "data": "rendered signs",
+        "correct": training["test_correct"],
+        "n": training["test_images"],
+    }
     assert provenance["table_row"] is None
     card = (assets / "model_card.md").read_text()
     assert "(rendered signs) for 2 epochs" in card
@@ -65,3 +70,21 @@ def test_the_program_says_before_any_training_that_a_package_is_missing(
         export_program.main(["--format", "onnx", "--checkpoints", str(tmp_path), "--exports", str(tmp_path)])
     assert "error: The format 'onnx' needs the package tf2onnx." in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.realdata
+def test_the_program_exports_the_released_weights(
+    rp2_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BLURNET_DATA", str(rp2_folder.parent))
+    arguments = ["--preset", "smoke", "--data", "synthetic", "--variant", "rp2_release"]
+    for name in ("checkpoints", "results", "exports"):
+        arguments += [f"--{name}", str(tmp_path / name)]
+    export_program.main(arguments)
+    loaded = tf.saved_model.load(tmp_path / "exports" / "rp2_release")
+    logits = loaded.serving_default(tf.constant(IMAGES))["logits"]
+    released = lisa_cnn("rp2_release", weights=rp2_release.load_weights(rp2_folder))
+    np.testing.assert_allclose(logits, released(IMAGES), rtol=0, atol=1e-5)
+    card = (tmp_path / "exports" / "rp2_release" / "assets" / "model_card.md").read_text()
+    assert "these are the weights that RP2's authors released" in card
+    assert "of 170 held-out images (rendered signs) are classified right" in card

@@ -43,15 +43,18 @@ used otherwise is not for this project to say. The weights of the RP2 release ar
 MIT as well. BlurNet is by Raju and Lipasti, arXiv:1908.02256."""
 
 
-def model_card(name: str, variant: Variant, training: Mapping[str, Any], accuracy: Rate, *, attacked: str) -> str:
+def model_card(
+    name: str, variant: Variant, training: Mapping[str, Any], accuracy: Rate, *, data: str, attacked: str
+) -> str:
     """Return the card of a variant as Markdown.
 
     Args:
         name: What the export is called.
         variant: What was exported.
-        training: The provenance of the checkpoint: `settings` (`data`, `train_images`, `epochs`, ..., and `variant`,
-            the one that was trained), `weights_sha256` and, for weights that were not trained here, `checkpoint`.
+        training: The provenance of the checkpoint: `weights_sha256`, and `settings` (`data`, `train_images`, `epochs`,
+            ..., and `variant`, the one that was trained) or, for weights that were not trained here, `checkpoint`.
         accuracy: On the held-out images of `data`.
+        data: Which data those are, in a few words, as `TrainingData.label` has them.
         attacked: A paragraph about attacks on these very weights: the row of a table, or how to make one.
 
     Example:
@@ -59,17 +62,17 @@ def model_card(name: str, variant: Variant, training: Mapping[str, Any], accurac
         >>> settings = {"data": "rendered signs", "train_images": 510, "epochs": 2, "schedule": "constant"}
         >>> settings |= {"learning_rate": 0.001, "batch_size": 128, "seed": 0, "init": "random"}
         >>> training = {"settings": settings | {"variant": {"name": "baseline"}}, "weights_sha256": "0" * 64}
-        >>> card = model_card("mine", VARIANTS["baseline"], training, Rate(9, 10), attacked="Not attacked yet.")
+        >>> accuracy = Rate(9, 10)
+        >>> card = model_card("mine", VARIANTS["baseline"], training, accuracy, data="rendered signs", attacked="...")
         >>> print(card.splitlines()[0])
         # mine: Baseline
     """
     low, high = (100 * end for end in accuracy.interval())
-    settings = training["settings"]
     measured = (
-        f"{100 * accuracy.value:.1f}% [{low:.1f}, {high:.1f}] of {accuracy.n} held-out images ({settings['data']}) are "
-        "classified right; in brackets the 95% Wilson interval."
+        f"{100 * accuracy.value:.1f}% [{low:.1f}, {high:.1f}] of {accuracy.n} held-out images ({data}) are classified "
+        "right; in brackets the 95% Wilson interval."
     )
-    if "leaks" in settings["data"]:
+    if "leaks" in data and "checkpoint" not in training:
         measured += (
             " The split leaks: near duplicates of these images were trained on, so that the accuracy is too high."
         )
@@ -109,13 +112,13 @@ def _defence(variant: Variant) -> str:
 
 
 def _training(variant: Variant, training: Mapping[str, Any]) -> str:
-    settings = training["settings"]
     if "checkpoint" in training:
         words = (
             "Not trained here: these are the weights that RP2's authors released. They trained them on a part of LISA "
             "that is not known, so that images of LISA that the accuracy counts may be among those trained on."
         )
     else:
+        settings = training["settings"]
         words = (
             f"Trained on {settings['train_images']} images ({settings['data']}) for {settings['epochs']} epochs with "
             f"Adam, learning rate {settings['learning_rate']:g} ({settings['schedule'].replace('_', ' ')}), batches of "
