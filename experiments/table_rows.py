@@ -23,10 +23,15 @@ def table_row(name: str, weights_sha256: str, results: Path) -> tuple[str, dict[
     run, row = _read(folder / "provenance.json", folder / "table1.json", name)
     if row and run["baseline"]["weights_sha256"] == weights_sha256:
         return _transfer(run, row), row
+    none = "No table has a row for these weights yet: "
     if name in TRANSFER_VARIANTS and name != "baseline":
-        return "No table has a row for these weights yet: `make blackbox` makes Table 1, with the transfer to it.", None
+        return (
+            f"{none}`make blackbox` makes Table 1, of this filter in the model that it attacks; `make whitebox MODEL=` "
+            "with this folder attacks this one.",
+            None,
+        )
     return (
-        f"No table has a row for these weights yet: `make whitebox VARIANT={name}` makes it, and `make export` puts it "
+        f"{none}`make whitebox VARIANT={name}` with the settings of this export makes it, and `make export` puts it "
         "here.",
         None,
     )
