@@ -46,7 +46,9 @@ def save(folder: Path) -> Path:
             [images],
         ),
         "flat": (lambda pixels: {"scores": model(tf.clip_by_value(pixels, 2.0, 3.0))}, [images]),
+        "root": (lambda pixels: {"scores": model(pixels) * (1 + tf.reduce_sum(tf.sqrt(0.0 * pixels)))}, [images]),
         "nan": (lambda pixels: {"scores": model(pixels) * float("nan")}, [images]),
+        "single": (lambda pixels: {"scores": model(pixels)[:, :1]}, [images]),
         "index": (lambda pixels: {"scores": tf.argmax(model(pixels), 1)}, [images]),
         "maps": (lambda pixels: {"scores": pixels * 2}, [images]),
         "levels": (

@@ -185,7 +185,12 @@ def test_an_export_of_this_package_is_attacked_like_the_model_itself(tmp_path: P
         (
             {"signature": "one"},
             "Signature 'one' of {path} must take any number of RGB images, (None, H, W, 3). "
-            "Received: pixels, shape=(1, 12, 12, 3)",
+            "Received: pixels, shape=(1, 12, 12, 3). Save it again with a batch size of None",
+        ),
+        (
+            {"signature": "single"},
+            "Model {path} must return logits of two classes or more. Received: 1 for each image. "
+            "Put a layer behind it that gives one for each class: [0, z] of a logit z, [1 - p, p] of a probability p",
         ),
         (
             {"signature": "first"},
@@ -260,6 +265,11 @@ def test_an_operation_without_a_gradient_is_named(operation: Any, reason: str, f
             "Model {path} must return logits (4, classes). Received: float32, shape=(4, 12, 12, 3)",
         ),
         (
+            {"signature": "root"},
+            "Model {path} must be differentiable. Received: a gradient that is NaN or infinite, as of a root or a norm "
+            "at 0",
+        ),
+        (
             {"signature": "flat"},
             "Model {path} must be differentiable. Received: a gradient of 0 for every pixel, as of a model that is "
             "saturated, or quantised",
@@ -282,6 +292,8 @@ def test_images_of_another_size_are_refused(folder: Path) -> None:
     message = sentence(load_classifier(folder, signature="broken").check, images)
     assert message.startswith(f"Model {folder} must take images (2, 16, 10, 3). Received: InvalidArgumentError: ")
     assert len(message.splitlines()) == 1
+    assert "node" not in message
+    assert "Input to reshape is a tensor with 960 values" in message
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path, model: keras.Model) -> None:

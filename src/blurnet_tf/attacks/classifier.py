@@ -67,7 +67,7 @@ class Classifier:
 
         Raises:
             ValueError: The images have another size than those of the model; its answers are no table (n, classes), are
-                not finite, or are not the logits or probabilities that `output` says; or no gradient reaches the
+                not finite, or are not the logits or probabilities that `output` says; or no finite gradient reaches the
                 images, with the reason as far as the graph shows it.
         """
         return check_answers(self, self._answer, images)
@@ -97,8 +97,8 @@ def load_classifier(
 
     Raises:
         FileNotFoundError: There is nothing at `path`.
-        ValueError: It is neither kind of model, is damaged, has no such signature or output, or its input is not one
-            batch of floating images.
+        ValueError: It is neither kind of model, is damaged, has no such signature or output, its input is not one batch
+            of floating images, or it gives one number for each image.
 
     Example:
         >>> model.save("mine.keras")
@@ -152,7 +152,7 @@ def _saved_model(path: Path, signature: str, output: str, output_name: str | Non
         output=output,
         output_name=chosen,
         size=size,
-        classes=class_count(function.structured_outputs[chosen].shape),
+        classes=class_count(path, output, function.structured_outputs[chosen].shape),
         sha256=hashlib.sha256("".join(f"{part.name} {sha256(part)}\n" for part in parts).encode()).hexdigest(),
         _answer=answer,
         _kept=loaded,
@@ -184,7 +184,7 @@ def _keras_file(path: Path, output: str, output_name: str | None) -> Classifier:
         output=output,
         output_name=chosen,
         size=size,
-        classes=class_count((outputs[chosen] if chosen else next(iter(outputs.values()))).shape),
+        classes=class_count(path, output, (outputs[chosen] if chosen else next(iter(outputs.values()))).shape),
         sha256=sha256(path),
         _answer=answer,
         _kept=model,

@@ -57,7 +57,11 @@ def check_input(what: str, inputs: Mapping[str, Any]) -> tuple[int | None, int |
         return None, None
     shape = tuple(tf.TensorShape(spec.shape))
     if len(shape) != 4 or shape[0] is not None or shape[3] not in (3, None):
-        raise ValueError(f"{what} must take any number of RGB images, (None, H, W, 3). Received: {name}, shape={shape}")
+        fixed = len(shape) == 4 and shape[0] is not None and shape[3] in (3, None)
+        raise ValueError(
+            f"{what} must take any number of RGB images, (None, H, W, 3). Received: {name}, shape={shape}"
+            + (". Save it again with a batch size of None" if fixed else "")
+        )
     return shape[1], shape[2]
 
 
@@ -78,10 +82,20 @@ def check_output_name(path: Path, names: Sequence[str], output: str, wanted: str
     return chosen
 
 
-def class_count(shape: Any) -> int | None:
-    """Return how many classes an output of this shape tells apart, or `None` if the shape does not say."""
+def class_count(path: Path, output: str, shape: Any) -> int | None:
+    """Return how many classes an output of this shape tells apart, or `None` if the shape does not say.
+
+    Raises:
+        ValueError: There is only one number for each image, as of a sigmoid.
+    """
     shape = tf.TensorShape(shape)
-    return shape[1] if shape.rank == 2 else None
+    classes = shape[1] if shape.rank == 2 else None
+    if classes is not None and classes < 2:
+        raise ValueError(
+            f"Model {path} must return {output} of two classes or more. Received: {classes} for each image. "
+            "Put a layer behind it that gives one for each class: [0, z] of a logit z, [1 - p, p] of a probability p"
+        )
+    return classes
 
 
 def damaged(path: Path, kind: str, error: Exception) -> ValueError:
@@ -121,6 +135,11 @@ def check_answers(classifier: Classifier, answer: Callable[[Any], Any], images: 
             f"Model {classifier.path} must be differentiable. Received: no gradient from its output to the images, "
             f"because of {_stoppers(answer, clean) or reason}"
         )
+    if not np.isfinite(gradient).all():
+        raise ValueError(
+            f"Model {classifier.path} must be differentiable. Received: a gradient that is NaN or infinite, as of a "
+            "root or a norm at 0"
+        )
     if not np.any(gradient):
         raise ValueError(
             f"Model {classifier.path} must be differentiable. Received: a gradient of 0 for every pixel, as of a model "
@@ -134,10 +153,9 @@ def _ask(classifier: Classifier, answer: Callable[[Any], Any], images: Any) -> A
     try:
         answers = answer(images)
     except (tf.errors.OpError, TypeError, ValueError) as error:
-        reason = next(line for line in reversed(str(error).splitlines()) if line.strip())
         raise ValueError(
             f"Model {classifier.path} must take images {tuple(images.shape)}. "
-            f"Received: {type(error).__name__}: {reason}"
+            f"Received: {type(error).__name__}: {_reason(error)}"
         ) from error
     answers = tf.convert_to_tensor(answers)
     shape = tuple(answers.shape)
@@ -147,6 +165,12 @@ def _ask(classifier: Classifier, answer: Callable[[Any], Any], images: Any) -> A
             f"Received: {answers.dtype.name}, shape={shape}"
         )
     return answers
+
+
+def _reason(error: Exception) -> str:
+    """Return the last line of an error that says more than which node of the graph raised it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if not line.startswith("[[")), "no reason given")
 
 
 def _check_kind(classifier: Classifier, answers: NDArray[np.float32]) -> None:
