@@ -38,7 +38,7 @@ said["signatures"] = {
     ]
     for key, one in loaded.signatures.items()
 }
-files = [Path(f"{number}.bin").read_bytes() for number in range(5)]
+files = [Path(f"{number}.bin").read_bytes() for number in range(6)]
 for key, answer in {
     "classify": loaded.signatures["classify"](image=tf.constant(inputs["crops"])),
     "classify_encoded": loaded.signatures["classify_encoded"](image_bytes=tf.constant(files)),

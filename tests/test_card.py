@@ -94,6 +94,10 @@ def test_the_card_says_where_the_weights_come_from() -> None:
     assert "The training started from the weights of rp2_release." in started
 
 
+def test_the_card_says_what_becomes_of_photographs_from_a_telephone() -> None:
+    assert "turned by its EXIF data, as telephones do, is\n  seen unturned" in card()
+
+
 def test_the_card_says_that_a_split_leaks() -> None:
     sentence, data = "The split leaks: near duplicates", "LISA, random split (leaks)"
     assert sentence not in card()

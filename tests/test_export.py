@@ -22,7 +22,7 @@ from tests import clean_process
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = np.random.default_rng(0).uniform(0, 1, (3, 32, 32, 3)).astype(np.float32)
-KINDS = ("RGB", "RGBA", "L", "P", "JPEG")
+KINDS = ("RGB", "RGBA", "L", "P", "JPEG", "turned")  # the last one is a JPEG that EXIF data turn: they do not count
 
 
 def encoded(kind: str, levels: Any) -> bytes:
@@ -33,7 +33,10 @@ def encoded(kind: str, levels: Any) -> bytes:
         image.putalpha(Image.linear_gradient("L").resize(image.size))
     elif kind in ("L", "P"):
         image = image.convert(kind)
-    image.save(file, "JPEG" if kind == "JPEG" else "PNG")
+    exif = Image.Exif()
+    if kind == "turned":
+        exif[0x0112] = 6  # Orientation: a quarter of a turn
+    image.save(file, "JPEG" if kind in ("JPEG", "turned") else "PNG", exif=exif)
     return file.getvalue()
 
 

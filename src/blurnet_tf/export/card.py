@@ -25,13 +25,15 @@ loaded.classify_encoded(tf.constant([open("sign.png", "rb").read()]))["class_nam
 | `classify_encoded` | `image_bytes`: PNG or JPEG files, each of its size | `class_index`, `class_name`, `probability` |
 | `feature_maps`     | `image` as for `serving_default`                   | `feature_maps`                             |
 
-`feature_maps` are those of the first layer, after the defence. Gradients flow from `logits` to `image`.
-`{name}.keras` is the same model for Keras, after `import blurnet_tf`. The names of the classes are in
+Here n is at least 1. `feature_maps` are those of the first layer, after the defence. Gradients flow from `logits` to
+`image`. `{name}.keras` is the same model for Keras, after `import blurnet_tf`. The names of the classes are in
 `assets/labels.txt`, and all that is known of the training is in `assets/provenance.json`."""
 
 _LIMITS = """\
 - It names one sign that fills the image. It finds no signs, and it has no class for "no sign" or for a sign that it was
   not trained on: whatever it is shown gets one of its classes.
+- `classify_encoded` takes pixels as they are stored. A photograph that is turned by its EXIF data, as telephones do, is
+  seen unturned: turn its pixels first.
 - `probabilities` are a softmax of the logits. Nobody has calibrated them.
 - The classes are American signs, with the 18 outputs of RP2's model; output 3, `unused`, belongs to no sign.
 - A defence that holds against the attacks of a table may fail against another one. The model is for research on such

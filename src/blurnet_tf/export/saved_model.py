@@ -44,7 +44,8 @@ def export_model(
     - `classify`: `image`, uint8 (n, H, W, 3) RGB of any size, resized as the data is, to `class_index`, int32,
       `class_name`, bytes, and `probability`, float32, each (n,).
     - `classify_encoded`: `image_bytes`, the bytes of n PNG or JPEG files (n,), each of its own size, to the same. Alpha
-      is dropped and grey becomes RGB; the pixels are those that Pillow and OpenCV decode.
+      is dropped, grey becomes RGB, and 16 bits become the upper 8. The pixels are those that Pillow and OpenCV decode,
+      as they are stored: an orientation in EXIF data turns nothing.
     - `feature_maps`: `image` as for `serving_default`, to `feature_maps`, float32 (n, ...), the output of `layer`.
 
     The loaded object also has the weights, to train on: `variables`, `trainable_variables`, `non_trainable_variables`.
