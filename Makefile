@@ -48,7 +48,7 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox figures ablation train export reproduction bench chaos data assets dist test lint format \
+.PHONY: help blackbox whitebox figures ablation report train export reproduction bench chaos data assets dist test lint format \
   clean distclean FORCE
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
@@ -156,6 +156,10 @@ figures: $(filter-out $(wildcard $(ATTACKED)),$(ATTACKED)) | $(RUN_ENV)  ## Figu
 	@$(PY) -m experiments.figures --data-dir $(DATA_DIR) --preset $(PRESET) --train-seed $(TRAIN_SEED) \
 	  --split $(SPLIT) --init $(INIT) --checkpoints $(CHECKPOINTS) --blackbox $(OUT) --whitebox $(WHITEBOX) $(ARGS) --results $(FIGURES)
 
+# --- The report: one page of whatever is stored; it says which command makes what it lacks ------------------------------
+report: $(RUN_ENV)  ## All results on one page, RESULTS/report.html
+	@$(PY) -m experiments.report --checkpoints $(CHECKPOINTS) $(ARGS) --results $(RESULTS)
+
 train: $(RUN_ENV)  ## Train VARIANT on LISA (if it is there) or rendered signs, into CHECKPOINTS
 	@$(PY) -m experiments.train $(LEARNT_FLAGS) $(ARGS)
 
@@ -196,7 +200,7 @@ format: $(LINT_ENV)  ## Rewrite the code in the project's style
 	$(PY) -m ruff format .
 
 clean:  ## Remove results and caches, but for the long runs of reproduction; keep checkpoints, exports, data, environment
-	rm -rf $(OUT) $(WHITEBOX) $(FIGURES) $(addprefix $(RESULTS)/,ablation bench chaos models) build dist
+	rm -rf $(OUT) $(WHITEBOX) $(FIGURES) $(addprefix $(RESULTS)/,ablation bench chaos models report.html) build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment as well

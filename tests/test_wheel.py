@@ -22,6 +22,7 @@ import blurnet_tf
 
 ROOT = Path(__file__).resolve().parent.parent
 MASKS = ["octagon.png", "palette.csv", "sticker.png"]
+TEMPLATES = ["blocks.html.j2", "page.css", "page.html.j2"]
 
 PROGRAM = """
 import importlib.metadata, json
@@ -80,7 +81,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         for name in MASKS:
             assert archive.read(f"blurnet_tf/masks/{name}") == (ROOT / "masks" / name).read_bytes()
-    assert names == modules | {"blurnet_tf/py.typed"} | {f"blurnet_tf/masks/{name}" for name in MASKS}
+    templates = {f"blurnet_tf/reporting/report/{name}" for name in TEMPLATES}
+    assert names == modules | templates | {"blurnet_tf/py.typed"} | {f"blurnet_tf/masks/{name}" for name in MASKS}
 
 
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
