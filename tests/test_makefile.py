@@ -271,6 +271,12 @@ def test_help_names_every_target_and_every_variable(project: Project) -> None:
         assert f"\n  {variable} " in project.output, variable
 
 
+def test_the_report_is_made_of_what_is_there_and_runs_nothing_else(project: Project) -> None:
+    *_, call = project.make("report", "RESULTS=out", "CHECKPOINTS=models")
+    assert call == "-m experiments.report --checkpoints models --results out"
+    assert programs(project.make("report", "PRESET=smoke", "SEED=1")) == ["experiments.report"]
+
+
 def test_training_is_told_its_data_and_its_split(project: Project) -> None:
     *_, call = project.make("train", "DATA=lisa", "SPLIT=random", "VARIANT=tv_1e-4 tv_1e-5", "INIT=rp2_release")
     assert "-m experiments.train --data lisa --data-dir data --split random" in call
