@@ -33,8 +33,12 @@ def read_white_box(folder: Path) -> WhiteBox | str:
     if not (table.is_file() and (folder / "run.json").is_file()):
         return "There is no white-box experiment yet: `make whitebox` runs it."
     run, rows = read_run(folder), read_json(table)
-    if {row["row"] for row in rows} != set(run["rows"]):
+    counted = {name: row["legitimate"]["correct"] / row["legitimate"]["n"] for name, row in run["rows"].items()}
+    if {row["row"]: row["legitimate_accuracy"] for row in rows} != counted:
         return "Table 2 is not of the run beside it: `make whitebox` counts it again."
+    folders = [folder / "cells" / one for row in run["rows"].values() for one in row["cells"]]
+    if not all((one / name).is_file() for one in folders for name in (RECORDS, ARRAYS, PROVENANCE)):
+        return "Table 2 counts cells that are not there any more: `make whitebox` computes them again."
     cells = {name: [_cell(folder / "cells" / one) for one in row["cells"]] for name, row in run["rows"].items()}
     return WhiteBox(rows=rows, run=run, cells=cells)
 

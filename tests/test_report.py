@@ -205,6 +205,18 @@ def test_what_is_of_another_run_is_not_shown(copy: Path) -> None:
     assert "Table 2 is not of the run beside it: `make whitebox` counts it again." in said["table2"]
 
 
+def test_a_table_whose_cells_have_gone_is_not_shown(copy: Path) -> None:
+    (copy / "results" / "whitebox" / "cells" / "cell-1" / "arrays.npz").unlink()
+    said = Page(make(copy)).texts["table2"]
+    assert "Table 2 counts cells that are not there any more: `make whitebox` computes them again." in said
+
+
+def test_a_line_may_end_inside_a_class_name() -> None:
+    picture = pictures.clean_signs(np.zeros((1, 4, 4, 3), np.float32), ["schoolSpeedLimit25"]).pictures[0]
+    assert picture.parts == ["school", "Speed", "Limit25"]
+    assert "".join(picture.parts) == picture.caption
+
+
 def test_stickers_that_do_not_give_the_scored_signs_are_not_shown(copy: Path) -> None:
     path = copy / "results" / "whitebox" / "cells" / "cell-0" / "arrays.npz"
     with np.load(path) as arrays:

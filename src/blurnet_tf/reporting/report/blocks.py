@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -91,6 +92,11 @@ class Picture:
     caption: str
     says: str = ""
     changed: bool = False
+
+    @property
+    def parts(self) -> list[str]:
+        """The caption in parts between which a line may end: a class name is one long word."""
+        return re.split(r"(?<=[a-z])(?=[A-Z])", self.caption)
 
 
 @dataclass(frozen=True, kw_only=True)
