@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.files import write_text
-from blurnet_tf.reporting.report import render, tables
+from blurnet_tf.reporting.report import more_tables, render, tables
 from blurnet_tf.reporting.report.blocks import Absent, Section, Text
 from blurnet_tf.reporting.report.curves import curves
 from blurnet_tf.reporting.report.differences import differences
 from blurnet_tf.reporting.report.headline import headline
 from blurnet_tf.reporting.report.heat import heat_maps
 from blurnet_tf.reporting.report.provenance import provenance
-from blurnet_tf.reporting.report.stored import Transfer, WhiteBox
+from blurnet_tf.reporting.report.stored import Rows, WhiteBox
 from experiments import cli
-from experiments.report_inputs import clean_signs, read_ablation, read_figures, read_transfer, read_white_box
-from experiments.report_sections import figure_blocks, sign_blocks
+from experiments.report_inputs import read_ablation, read_figures, read_transfer, read_white_box
+from experiments.report_own import read_models, read_studies
+from experiments.report_sections import ablation_blocks, figure_blocks, model_blocks
+from experiments.report_signs import clean_signs, sign_blocks
 
 LEAD = (
     "Traffic-sign classifiers that blur their own feature maps, under the RP2 sticker attack: what the paper reports "
@@ -40,10 +42,12 @@ def main(arguments: list[str] | None) -> None:
 def _sections(results: Path, checkpoints: Path) -> list[Section]:
     blackbox, whitebox = results / "blackbox", results / "whitebox"
     first, second = read_transfer(blackbox), read_white_box(whitebox)
-    transfer = first if isinstance(first, Transfer) else None
+    transfer = first if isinstance(first, Rows) else None
     white_box = second if isinstance(second, WhiteBox) else None
     ablation = read_ablation(results / "ablation", transfer)
     pictured = read_figures(results / "figures", transfer)
+    studied = read_studies(results / "reproduction")
+    models, left_out = read_models(results / "models")
     no_table_1 = [Absent(sentence=first)] if isinstance(first, str) else []
     no_table_2 = [Absent(sentence=second)] if isinstance(second, str) else []
     signs: list[Any] = list(no_table_2)
@@ -64,8 +68,18 @@ def _sections(results: Path, checkpoints: Path) -> list[Section]:
         Section(
             key="ablation",
             title="Ablation: where the blur stands",
-            blocks=[Absent(sentence=ablation) if isinstance(ablation, str) else tables.ablation(*ablation)],
+            blocks=(
+                [Absent(sentence=ablation)]
+                if isinstance(ablation, str)
+                else ablation_blocks(ablation, results / "ablation")
+            ),
         ),
+        Section(
+            key="reproduction",
+            title="What moves the numbers",
+            blocks=[Absent(sentence=studied) if isinstance(studied, str) else more_tables.studies(studied)],
+        ),
+        Section(key="models", title="Models of your own", blocks=model_blocks(models, left_out)),
         Section(
             key="differences",
             title="What differs from the paper",
@@ -74,7 +88,14 @@ def _sections(results: Path, checkpoints: Path) -> list[Section]:
         Section(
             key="provenance",
             title="Where it comes from",
-            blocks=provenance(transfer, white_box) or [*no_table_1, *no_table_2],
+            blocks=provenance(
+                transfer,
+                white_box,
+                ablation=ablation if isinstance(ablation, Rows) else None,
+                studies=studied if isinstance(studied, Rows) else None,
+                models=models,
+            )
+            or [*no_table_1, *no_table_2],
         ),
     ]
 

@@ -34,7 +34,25 @@ CONTRAST = """
 })()
 """
 CELLS = """
-[...document.querySelectorAll("#table1 td[data-value]")].map((one) => [one.dataset.value, one.innerText.trim()])
+[...document.querySelectorAll("%s td[data-value]")].map((one) => [one.dataset.value, one.innerText.trim()])
+"""
+WIDER = "document.documentElement.scrollWidth > window.innerWidth"
+# What has no box of its own to scroll in must end where the page ends.
+OUTSIDE = """
+[...document.querySelectorAll("body *")]
+  .filter((one) => !one.closest(".wide, svg"))
+  .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+  .map((one) => one.outerHTML.slice(0, 80))
+"""
+CUT = """
+(() => {
+  const kept = [...document.querySelectorAll("table, tr, figure, .cards li, .absent, .points li")];
+  const cut = kept.filter((one) => !one.closest(".whole, tr, figure, li, .absent")
+    || ![one, one.closest(".whole")].some((box) => box && getComputedStyle(box).breakInside === "avoid"));
+  const alone = [...document.querySelectorAll("h2, h3, .caption")]
+    .filter((one) => getComputedStyle(one).breakAfter !== "avoid");
+  return [...cut, ...alone].map((one) => one.outerHTML.slice(0, 80));
+})()
 """
 
 
@@ -65,8 +83,9 @@ def reported(browser: Browser) -> list[Any]:
 def test_the_page_is_whole(browser: Browser, page: Path, width: int, scheme: str) -> None:
     browser.show(page, width=width, scheme=scheme)
     assert browser.value("[...document.images].filter((one) => !one.complete || !one.naturalWidth).length") == 0
-    assert browser.value("document.images.length") == 24
-    assert browser.value("document.documentElement.scrollWidth <= window.innerWidth")
+    assert browser.value("document.images.length") == 25
+    assert not browser.value(WIDER)
+    assert browser.value(OUTSIDE) == []
     assert browser.value("window.innerWidth") == width
     assert browser.value(CONTRAST) == []
     ground = browser.value("getComputedStyle(document.body).backgroundColor")
@@ -84,7 +103,7 @@ def _asked(event: dict[str, Any]) -> bool:
 def test_the_tables_show_the_numbers_of_the_json(browser: Browser, page: Path) -> None:
     browser.show(page, width=1280)
     rows = json.loads((page.parent / "blackbox" / "table1.json").read_text())
-    cells = browser.value(CELLS)
+    cells = browser.value(CELLS % "#table1")
     assert len(cells) == 7 * len(rows)
     for row, shown in zip(rows, (cells[start : start + 7] for start in range(0, len(cells), 7)), strict=True):
         keys = ("accuracy", "paper_accuracy", "attack_success", "paper_attack_success", "target_reached")
@@ -92,6 +111,51 @@ def test_the_tables_show_the_numbers_of_the_json(browser: Browser, page: Path) -
             assert float(value) == row[key]
             scale, digits = {"l2_dissimilarity": (1, 3), "n": (1, 0)}.get(key, (100, 1))
             assert text.split()[0] == f"{scale * row[key]:.{digits}f}"
+
+    rows = json.loads((page.parent / "whitebox" / "table2.json").read_text())
+    cells = iter(browser.value(CELLS % "#table2 .whole:first-of-type"))
+    measured = ("legitimate_accuracy", "average_success", "worst_success", "union_success", "l2_dissimilarity")
+    for row in rows:
+        for key in measured:
+            for name in (key, f"paper_{key}"):
+                if row.get(name) is None:  # a dash; and the paper has no union
+                    continue
+                value, text = next(cells)
+                assert float(value) == row[name]
+                scale, digits = (1, 3) if key == "l2_dissimilarity" else (100, 1)
+                assert text.split()[0] == f"{scale * row[name]:.{digits}f}"
+    assert next(cells, None) is None
+
+
+@pytest.mark.parametrize("section", ["ablation", "reproduction", "models"])
+def test_every_number_of_the_other_tables_is_shown_as_it_is(browser: Browser, page: Path, section: str) -> None:
+    browser.show(page, width=1280)
+    cells = browser.value(CELLS % f"#{section}")
+    assert cells
+    for value, text in cells:
+        shown = text.split()[0]
+        digits = len(shown.partition(".")[2])
+        assert shown in {f"{scale * float(value):.{digits}f}" for scale in (1, 100)}
+
+
+def test_a_page_without_results_is_a_page_too(browser: Browser, tmp_path: Path) -> None:
+    report.main(["--results", str(tmp_path), "--checkpoints", str(tmp_path)])
+    browser.show(tmp_path / "report.html", width=390)
+    assert not browser.value(WIDER)
+    assert browser.value(OUTSIDE) == []
+    assert browser.value("document.querySelectorAll('section').length") == 12
+    assert browser.value("[...document.querySelectorAll('section')].every((one) => one.querySelector('.absent, li'))")
+    assert reported(browser) == []
+
+
+def test_what_is_wide_scrolls_in_its_own_box(browser: Browser, page: Path) -> None:
+    browser.show(page, width=390)
+    boxes = browser.value(
+        "[...document.querySelectorAll('.wide')].map((one) => [one.clientWidth, one.scrollWidth,"
+        " getComputedStyle(one).overflowX, one.tabIndex, one.getAttribute('aria-label')])"
+    )
+    assert any(inside > outside for outside, inside, *_ in boxes)
+    assert all(overflow == "auto" and index == 0 and label for _, _, overflow, index, label in boxes)
 
 
 def test_a_class_name_with_markup_is_shown_as_it_is(browser: Browser, page: Path) -> None:
@@ -107,6 +171,7 @@ def test_the_page_prints(browser: Browser, page: Path) -> None:
     # What is wide is scrolled on a screen; paper has nothing to scroll.
     wide = "[...document.querySelectorAll('table, img, svg')].filter((one) => one.getBoundingClientRect().right > 704)"
     assert browser.value(f"{wide}.length") == 0
+    assert browser.value(CUT) == []
     assert browser.call("Page.printToPDF", printBackground=True)["data"]
 
 

@@ -9,6 +9,9 @@ from typing import Any, ClassVar
 
 from blurnet_tf.reporting.tables import per_cent
 
+DASH = "–"  # noqa: RUF001
+"""Stands for a number that there is none of."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
@@ -35,6 +38,17 @@ class Cell:
     bar: Bar | None = None
     background: str = ""
     ink: str = ""
+    left: bool = False
+
+    @property
+    def parts(self) -> list[str]:
+        """The text in parts between which a line may end."""
+        return word_parts(self.text)
+
+    @property
+    def words(self) -> bool:
+        """Whether this is text, not a number or the dash for none."""
+        return self.value is None and self.text != DASH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,18 +109,19 @@ class Picture:
 
     @property
     def parts(self) -> list[str]:
-        """The caption in parts between which a line may end: a class name is one long word."""
-        return re.split(r"(?<=[a-z])(?=[A-Z])", self.caption)
+        """The caption in parts between which a line may end."""
+        return word_parts(self.caption)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """Pictures under a heading: `small` ones of 32x32 pixels beside one another, or figures."""
+    """Pictures under a heading: `small` ones of 32x32 pixels beside one another, figures, or a `wide` figure."""
 
     title: str
     pictures: Sequence[Picture]
     note: str = ""
     small: bool = False
+    wide: bool = False
     macro: ClassVar[str] = "pictures"
 
 
@@ -120,23 +135,24 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """Lines over steps: thin ones, one thick one, and the axes, on a drawing of 300 by 150."""
+    """Lines over steps: thin ones, thick ones of different looks, and the axes, on a drawing of 300 by 150."""
 
     title: str
     says: str
     thin: Sequence[str]
-    thick: str
+    thick: Sequence[str]
     across: Sequence[Tick]
     up: Sequence[Tick]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panels:
-    """Drawings of lines, beside one another."""
+    """Drawings of lines, beside one another. `legend` names the thick lines, where there are several."""
 
     title: str
     panels: Sequence[Panel]
     note: str = ""
+    legend: Sequence[str] = ()
     macro: ClassVar[str] = "panels"
 
 
@@ -158,6 +174,16 @@ class Section:
     blocks: Sequence[Any] = field(default_factory=tuple)
 
 
+def word_parts(text: str) -> list[str]:
+    """Return a text in parts between which a line may end: names of classes and runs are long words.
+
+    Example:
+        >>> word_parts("schoolSpeedLimit25")
+        ['school', 'Speed', 'Limit25']
+    """
+    return re.split(r"(?<=[a-z])(?=[A-Z])|(?<=_)(?=[^_])", text)
+
+
 def share_cell(row: Mapping[str, Any], key: str, *, paper: float | None = None) -> Cell:
     """Return the cell of a share that `with_interval` put into a row, with its interval as text and drawn."""
     bar = Bar(share=row[key], low=row[f"{key}_low"], high=row[f"{key}_high"], paper=paper)
@@ -166,4 +192,4 @@ def share_cell(row: Mapping[str, Any], key: str, *, paper: float | None = None) 
 
 def number_cell(value: float | None, *, scale: float = 100, digits: int = 1) -> Cell:
     """Return the cell of a number, by default of a share in per cent; a dash for none."""
-    return Cell(text="–" if value is None else f"{scale * value:.{digits}f}", value=value)  # noqa: RUF001
+    return Cell(text=DASH if value is None else f"{scale * value:.{digits}f}", value=value)

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from blurnet_tf.evaluation import metrics
 from blurnet_tf.evaluation.metrics import RateOf
 from blurnet_tf.evaluation.records import Record
-from blurnet_tf.reporting.report.blocks import Cell, Table
+from blurnet_tf.reporting.report.blocks import DASH, Cell, Table
 from blurnet_tf.reporting.report.stored import WhiteBox
 from blurnet_tf.reporting.white_box import row_titles
 
@@ -29,6 +29,10 @@ def heat_maps(white_box: WhiteBox) -> list[Table]:
             metrics.prediction_changed,
             caption=f"Predictions changed, in per cent, by wanted class{mean}",
             beside={"any target": union, "white sticker": white},
+            notes=[
+                "Any target: signs that at least one attack changes. White sticker: what a plain one changes, without "
+                "an attack." + _unused(names)
+            ],
         ),
         _heat_map(
             records, names, metrics.target_reached, caption=f"Signs taken for the wanted class, in per cent{mean}"
@@ -43,6 +47,7 @@ def _heat_map(
     *,
     caption: str,
     beside: Mapping[str, Mapping[str, float]] | None = None,
+    notes: Sequence[str] = (),
 ) -> Table:
     beside = beside or {}
     targets = sorted({record.target for record in records if record.target is not None})
@@ -53,13 +58,17 @@ def _heat_map(
         shares += [column[name] for column in beside.values()]
         rows.append((Cell(text=title), *map(heat_cell, shares)))
     header = ("", *(class_names[target] for target in targets), *beside)
-    return Table(caption=caption, header=header, rows=rows, heat=True)
+    return Table(caption=caption, header=header, rows=rows, notes=notes, heat=True)
+
+
+def _unused(class_names: Sequence[str]) -> str:
+    return " Unused: the output that belongs to no sign." if "unused" in class_names else ""
 
 
 def heat_cell(share: float | None) -> Cell:
     """Return the cell of a share: the darker the higher, with black or white ink, whichever reads better."""
     if share is None:
-        return Cell(text="–")  # noqa: RUF001
+        return Cell(text=DASH)
     background = to_hex(matplotlib.colormaps["YlOrRd"](0.9 * share))
     ink = max(("#000000", "#ffffff"), key=lambda colour: contrast(colour, background))
     return Cell(text=f"{100 * share:.1f}".removesuffix(".0"), value=share, background=background, ink=ink)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from blurnet_tf.reporting.report.blocks import Section
+from blurnet_tf.reporting.report.blocks import Section, word_parts
 
 
 def render(title: str, lead: str, sections: Sequence[Section]) -> str:
@@ -24,4 +24,5 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["word_parts"] = word_parts
     return environment.get_template("page.html.j2").render(title=title, lead=lead, sections=sections)

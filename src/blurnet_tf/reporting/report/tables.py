@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from blurnet_tf.reporting.report.blocks import Cell, Table, number_cell, share_cell
 from blurnet_tf.reporting.report.stored import Row, Transfer, WhiteBox
 
-_DRAWN = (
-    "Per cent, in brackets and as a bar from 0 to 100 the 95% Wilson interval for the number of images. Dot: measured; "
-    "diamond: the paper."
-)
+_INTERVAL = "Per cent, in brackets and as a bar from 0 to 100 the 95% Wilson interval for the number of images."
+_DRAWN = f"{_INTERVAL} Dot: measured; diamond: the paper."
 
 
 def table_1(transfer: Transfer) -> Table:
@@ -48,7 +46,7 @@ def table_2(white_box: WhiteBox) -> list[Table]:
     seeds, penalties = ", ".join(map(str, first["seeds"])), ", ".join(f"{one:g}" for one in first["lambdas"])
     caption = (
         f"{run['training_data']}; {first['n_images']} stop signs ({run['data']['source']}), {first['n_targets']} "
-        f"targets, lambda {penalties}, {run['attack']['steps']} steps, seeds {seeds}, preset {run['preset']}"
+        f"targets, lambda {penalties}, {run['attack']['steps']} steps, attack seed {seeds}, preset {run['preset']}"
     )
     header = (
         "", "accuracy", "paper", "average success", "paper", "worst success", "paper", "worst target", "any target",
@@ -77,7 +75,53 @@ def table_2(white_box: WhiteBox) -> list[Table]:
         "The interval of the worst attack does not allow for its being chosen on these very signs. "
         "Paper: arXiv:1908.02256v1, Table 2.",
     ]
-    return [Table(caption=caption, header=header, rows=rows, notes=notes), _floor(white_box.rows)]
+    tables = [Table(caption=caption, header=header, rows=rows, notes=notes)]
+    if len(first["seeds"]) > 1:
+        tables.append(_over_the_seeds(white_box.rows))
+    if white_box.by_lambda:
+        tables.append(_by_lambda(white_box))
+    return [*tables, _floor(white_box.rows)]
+
+
+def _over_the_seeds(rows: Sequence[Row]) -> Table:
+    keys = ("average_success", "worst_success", "union_success")
+    lines = [
+        (
+            Cell(text=row["title"]),
+            *(number_cell(row[f"{key}_seed_{end}"]) for key in keys for end in ("min", "max")),
+            *(number_cell(row[f"l2_dissimilarity_seed_{end}"], scale=1, digits=3) for end in ("min", "max")),
+        )
+        for row in rows
+    ]
+    names = ("average success", "worst success", "any target", "L2 dissimilarity")
+    return Table(
+        caption=f"The least and the most over the {len(rows[0]['seeds'])} seeds of the attack",
+        header=("", *(text for name in names for text in (f"{name}, least", "most"))),
+        rows=lines,
+        notes=["Per cent. The table above has the means over the seeds."],
+    )
+
+
+def _by_lambda(white_box: WhiteBox) -> Table:
+    titles = [row["title"] for row in white_box.rows]
+    lines = [
+        (
+            Cell(text=row["title"]),
+            Cell(text=f"{row['lambda']:g}", value=row["lambda"]),
+            share_cell(row, "average_success"),
+            share_cell(row, "worst_success"),
+            Cell(text=row["worst_target"]),
+            share_cell(row, "union_success"),
+            number_cell(row["l2_dissimilarity"], scale=1, digits=3),
+        )
+        for row in sorted(white_box.by_lambda, key=lambda row: (titles.index(row["title"]), row["lambda"]))
+    ]
+    return Table(
+        caption="Each lambda alone",
+        header=("", "lambda", "average success", "worst success", "worst target", "any target", "L2 dissimilarity"),
+        rows=lines,
+        notes=[_INTERVAL],
+    )
 
 
 def _floor(rows: Sequence[Row]) -> Table:
@@ -106,29 +150,3 @@ def _floor(rows: Sequence[Row]) -> Table:
             "draws and the most. An attack that does no more than these found nothing in the model."
         ],
     )  # fmt: skip
-
-
-def ablation(rows: Sequence[Row], provenance: Row) -> Table:
-    """Return the table of the blur after each layer."""
-    attack = provenance["attack"]["attack"]
-    lines = [
-        (
-            Cell(text=f"{row['size']}x{row['size']} after layer {row['layer']}" if row["size"] else "no blur"),
-            share_cell(row, "legitimate_accuracy"),
-            share_cell(row, "victim_accuracy"),
-            share_cell(row, "attack_success"),
-        )
-        for row in rows
-    ]
-    return Table(
-        caption=(
-            f"Tested on {rows[0]['n_test']} images ({provenance['test']}); {rows[0]['n']} stop signs attacked on the "
-            f"baseline, target {attack['target_name']}, lambda {attack['penalty']:g}, seed {attack['seed']}"
-        ),
-        header=("box blur", "accuracy, test split", "accuracy, signs", "attack success"),
-        rows=lines,
-        notes=[
-            "Per cent, in brackets and as a bar the 95% Wilson interval. Nothing is trained for the blur. A model that "
-            "errs on clean signs gains nothing from a low success here."
-        ],
-    )
