@@ -48,8 +48,8 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox figures ablation report train export reproduction bench chaos data assets dist test lint format \
-  clean distclean FORCE
+.PHONY: help blackbox whitebox figures ablation report train export reproduction bench chaos data assets dist test \
+  lint format clean distclean FORCE
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
 ifeq ($(strip $(VENV)),)
@@ -156,7 +156,7 @@ figures: $(filter-out $(wildcard $(ATTACKED)),$(ATTACKED)) | $(RUN_ENV)  ## Figu
 	@$(PY) -m experiments.figures --data-dir $(DATA_DIR) --preset $(PRESET) --train-seed $(TRAIN_SEED) \
 	  --split $(SPLIT) --init $(INIT) --checkpoints $(CHECKPOINTS) --blackbox $(OUT) --whitebox $(WHITEBOX) $(ARGS) --results $(FIGURES)
 
-# --- The report: one page of whatever is stored; it says which command makes what it lacks ------------------------------
+# --- The report: one page of whatever is stored; it says which command makes what it lacks --------------------------
 report: $(RUN_ENV)  ## All results on one page, RESULTS/report.html
 	@$(PY) -m experiments.report --checkpoints $(CHECKPOINTS) $(ARGS) --results $(RESULTS)
 
