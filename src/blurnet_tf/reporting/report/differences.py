@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from blurnet_tf.defenses import VARIANTS
 from blurnet_tf.reporting.report.stored import Transfer, WhiteBox
+from blurnet_tf.reporting.white_box import PAPER_TABLE_2
 
 UNKNOWN: tuple[str, ...] = (
     "The paper gives neither its learning rate, its split of LISA, its values of lambda, what its filters start from, "
@@ -56,9 +58,12 @@ def _white_box(white_box: WhiteBox) -> list[str]:
         )
     else:
         found.append("Table 2: no track of LISA is on both sides of the split. The paper does not say how it splits.")
+    absent = [VARIANTS[name].title for name in PAPER_TABLE_2 if name not in run["rows"]]
+    if absent:
+        found.append(f"Table 2: without the paper's rows {', '.join(absent)}.")
     epochs = _training(white_box, "epochs")
     if epochs and epochs != [2000]:
-        found.append(f"Table 2: {_listed(epochs)} epochs of training; the paper has 2000.")
+        found.append(f"Table 2: trained for {_listed(epochs)} epochs; the paper trains for 2000.")
     if run["data"]["source"] != "rp2":
         found.append(f"Table 2: the attacked signs are {run['data']['source']}, not photographs.")
     if run["init"] != "random":

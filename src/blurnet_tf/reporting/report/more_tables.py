@@ -59,7 +59,7 @@ def _own_white_box(name: str, found: Rows) -> Table:
         share_cell(row, "union_success"),
         number_cell(row["target_reached_average"]),
         number_cell(row["l2_dissimilarity"], scale=1, digits=3),
-        share_cell(row, "floor_white"),
+        number_cell(row["floor_white"]),
         number_cell(row["floor_random_worst"]),
     )
     return Table(
