@@ -206,7 +206,8 @@ def write_studies(folder: Path, whitebox: Path) -> None:
     """Write runs that vary one thing: those of the white box, under other names."""
     more = {"total_variation": 26.75, "relative_total_variation": 0.625}
     rows = [
-        {"run": f"run__{row['row']}", "change": "alpha <1>", **row, **more} for row in _read(whitebox / "table2.json")
+        {"run": f"run__{row['row']}", "change": "alpha <1>, `quick`", **row, **more}
+        for row in _read(whitebox / "table2.json")
     ]
     write_json(folder / "runs.json", rows)
     write_json(folder / "provenance.json", {"precision": "float32", "environment": ENVIRONMENT})
