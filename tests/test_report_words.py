@@ -50,10 +50,10 @@ def test_the_headline_has_the_numbers_of_both_tables(transfer: Rows, white_box: 
         ("1 of 2", "outside: TV 1e-4"),
     ]
     assert isinstance(text, Text)
-    assert all("is not of the paper's protocol" in sentence for sentence in text.sentences)
+    assert all("does not follow the paper's protocol" in sentence for sentence in text.sentences)
     authentic = dataclasses.replace(transfer, provenance={**transfer.provenance, "papers_protocol": True})
     *_, text = headline(authentic, None)
-    assert list(text.sentences) == ["Table 1 is of the paper's protocol, as far as the paper says what that is."]
+    assert list(text.sentences) == ["Table 1 follows the paper's protocol, as far as the paper states it."]
     assert headline(None, None) == []
 
 

@@ -82,8 +82,8 @@ def _white_box_cards(white_box: WhiteBox) -> list[Card]:
 
 def _said(table: str, run: Any) -> str:
     if run.get("papers_protocol"):
-        return f"{table} is of the paper's protocol, as far as the paper says what that is."
-    return f"{table} is not of the paper's protocol: its figures are here for orientation. What differs stands below."
+        return f"{table} follows the paper's protocol, as far as the paper states it."
+    return f"{table} does not follow the paper's protocol: its figures are for orientation. What differs stands below."
 
 
 def _share(share: float) -> str:
