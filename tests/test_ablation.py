@@ -58,7 +58,7 @@ def test_the_figure_has_a_line_for_each_layer_that_starts_without_a_blur() -> No
     figure = ablation_figure(ablation_table(records, dict.fromkeys(places, Rate(5, 10)), places))
     assert [axis.get_title() for axis in figure.axes] == [
         "accuracy, test split",
-        "accuracy, attacked signs",
+        "accuracy, clean signs",
         "attack success",
     ]
     for axis, share in zip(figure.axes, (50, 100, 100), strict=True):

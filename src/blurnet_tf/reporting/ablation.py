@@ -84,7 +84,7 @@ def ablation_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axes = figure.subplots(1, 3, sharey=True)
     titles = {
         "legitimate_accuracy": "accuracy, test split",
-        "victim_accuracy": "accuracy, attacked signs",
+        "victim_accuracy": "accuracy, clean signs",
         "attack_success": "attack success",
     }
     (plain,) = [row for row in rows if not row["size"]]
