@@ -48,8 +48,8 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox figures ablation report train export reproduction bench chaos data assets dist test \
-  lint format clean distclean FORCE
+.PHONY: help blackbox whitebox figures ablation report train export reproduction bench chaos data assets notebook dist \
+  test lint format clean distclean FORCE
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
 ifeq ($(strip $(VENV)),)
@@ -182,6 +182,9 @@ data: $(RUN_ENV)  ## Fetch the RP2 release into DATA_DIR, checked; with LISA_ROO
 
 assets: $(RUN_ENV)  ## Draw masks/, the palette and the README's sheet of signs anew
 	@$(PY) -m experiments.assets $(ARGS)
+
+notebook: $(TEST_ENV)  ## Run examples/quickstart.ipynb and keep what it shows
+	@$(PY) -m experiments.notebook $(ARGS)
 
 # --- Development -----------------------------------------------------------------------------------------------------
 dist: $(DIST_ENV)  ## Build the sdist, and from it the wheel, into dist/

@@ -259,6 +259,12 @@ def test_dist_installs_what_it_needs_and_builds(project: Project) -> None:
     assert project.make("dist", "VENV=") == calls[3:]
 
 
+def test_the_notebook_is_run_with_what_the_tests_need(project: Project) -> None:
+    calls = project.make("notebook")
+    assert programs(calls) == ["venv", "pip", "pip", "experiments.notebook"]
+    assert calls[2].endswith("-e .[test]")
+
+
 def test_help_names_every_target_and_every_variable(project: Project) -> None:
     project.make("help")
     text = (project.folder / "Makefile").read_text().replace("\\\n", "")

@@ -56,7 +56,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if missing or int(version("setuptools").split(".")[0]) < 77:
         pytest.skip("needs build, and setuptools 77 or newer: pip install -e '.[test]'")
     copy, output = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
-    for name in ("src", "masks", "tests", "experiments"):
+    for name in ("src", "masks", "tests", "experiments", "examples"):
         ignore = shutil.ignore_patterns("*.egg-info", "__pycache__")
         shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignore)
     for name in ("setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"):
@@ -106,7 +106,7 @@ def test_the_sdist_holds_what_the_wheel_is_built_from(built: Path) -> None:
         assert all(member.isfile() or member.isdir() for member in archive)
     assert {"LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "setup.cfg", "pyproject.toml"} <= names
     assert {f"src/blurnet_tf/masks/{name}" for name in MASKS} <= names
-    assert not [name for name in names if name.startswith(("tests", "experiments"))]
+    assert not [name for name in names if name.startswith(("tests", "experiments", "examples"))]
 
 
 def run_in(environment: Path, program: str, folder: Path) -> dict[str, Any]:
