@@ -1,25 +1,18 @@
 """BlurNet for TensorFlow and Keras 3: classifiers that filter their feature maps, and the RP2 attack on them.
 
-Importing the package registers its Keras classes, so `keras.saving.load_model` reads its `.keras` files. The attacks,
-the data sources and the export are loaded when they are first asked for.
+Importing the package registers its Keras classes, so `keras.saving.load_model` reads its `.keras` files. Everything is
+loaded when it is first asked for, the classes at the latest when Keras is: what needs no Keras, such as the help of the
+command line, does not wait for it.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.abc
+import importlib.util
+import sys
 from typing import TYPE_CHECKING, Any
 
-from blurnet_tf.defenses import (
-    VARIANTS,
-    ChannelLInf,
-    FixedBlur,
-    LearnableBlur,
-    TotalVariation,
-    TVLossCallback,
-    Variant,
-    defend,
-    lisa_cnn,
-)
 from blurnet_tf.signs import CLASS_NAMES, STOP
 
 if TYPE_CHECKING:
@@ -30,19 +23,39 @@ if TYPE_CHECKING:
     from blurnet_tf.attacks.transforms import apply_to_photograph
     from blurnet_tf.data.folder import load_folder
     from blurnet_tf.data.split import Split
+    from blurnet_tf.defenses import (
+        VARIANTS,
+        ChannelLInf,
+        FixedBlur,
+        LearnableBlur,
+        TotalVariation,
+        TVLossCallback,
+        Variant,
+        defend,
+        lisa_cnn,
+    )
     from blurnet_tf.export import export_model
 
 __version__ = "0.1.0"  # its only place: setup.cfg reads this line, without importing the package
 
 _LATER = {
     "RP2": "attacks.rp2",
+    "VARIANTS": "defenses",
     "AttackResult": "attacks.rp2",
+    "ChannelLInf": "defenses",
     "Classifier": "attacks.classifier",
+    "FixedBlur": "defenses",
     "GradientAttack": "attacks.digital",
+    "LearnableBlur": "defenses",
     "Split": "data.split",
+    "TVLossCallback": "defenses",
+    "TotalVariation": "defenses",
+    "Variant": "defenses",
     "bundled": "attacks.masks",
     "apply_to_photograph": "attacks.transforms",
+    "defend": "defenses",
     "export_model": "export",
+    "lisa_cnn": "defenses",
     "load_classifier": "attacks.classifier",
     "load_folder": "data.folder",
     "load_mask": "attacks.masks",
@@ -77,7 +90,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load an attack or a data class when it is first asked for (PEP 562)."""
+    """Load an object or a subpackage when it is first asked for (PEP 562)."""
+    if name in ("defenses", "numerics"):
+        return importlib.import_module(f"blurnet_tf.{name}")
     if name in _LATER:
         return getattr(importlib.import_module(f"blurnet_tf.{_LATER[name]}"), name)
     raise AttributeError(f"module 'blurnet_tf' has no attribute {name!r}")
@@ -86,3 +101,30 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """Name the public objects, loaded or not."""
     return sorted(__all__)
+
+
+class _WithKeras(importlib.abc.MetaPathFinder):
+    """Registers the Keras classes of this package as soon as Keras itself has been imported."""
+
+    def find_spec(self, name: str, *_: Any) -> Any:
+        """Give Keras's own spec, with one more thing to do when the module has been executed."""
+        if name != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def execute_and_register(module: Any) -> None:
+            execute(module)
+            importlib.import_module("blurnet_tf.defenses")
+
+        spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec
+
+
+if "keras" in sys.modules:
+    importlib.import_module("blurnet_tf.defenses")
+else:
+    sys.meta_path.insert(0, _WithKeras())
