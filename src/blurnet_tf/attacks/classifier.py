@@ -125,6 +125,14 @@ def load_classifier(
     return _keras_file(path, output, output_name)
 
 
+def model_sha256(path: Path) -> str:
+    """Return the checksum of a `.keras` file, or of the files of a SavedModel that hold its graph and weights."""
+    if path.is_file():
+        return sha256(path)
+    parts = [path / "saved_model.pb", *sorted((path / "variables").glob("*"))]
+    return hashlib.sha256("".join(f"{part.name} {sha256(part)}\n" for part in parts).encode()).hexdigest()
+
+
 def _saved_model(path: Path, signature: str, output: str, output_name: str | None) -> Classifier:
     try:
         loaded = tf.saved_model.load(str(path))
@@ -144,7 +152,6 @@ def _saved_model(path: Path, signature: str, output: str, output_name: str | Non
     def answer(images: Any) -> Any:
         return function(**{argument: tf.cast(images, spec.dtype)})[chosen]
 
-    parts = [path / "saved_model.pb", *sorted((path / "variables").glob("*"))]
     return Classifier(
         path=path,
         name=path.resolve().name,
@@ -153,7 +160,7 @@ def _saved_model(path: Path, signature: str, output: str, output_name: str | Non
         output_name=chosen,
         size=size,
         classes=class_count(path, output, function.structured_outputs[chosen].shape),
-        sha256=hashlib.sha256("".join(f"{part.name} {sha256(part)}\n" for part in parts).encode()).hexdigest(),
+        sha256=model_sha256(path),
         _answer=answer,
         _kept=loaded,
     )
@@ -185,7 +192,7 @@ def _keras_file(path: Path, output: str, output_name: str | None) -> Classifier:
         output_name=chosen,
         size=size,
         classes=class_count(path, output, (outputs[chosen] if chosen else next(iter(outputs.values()))).shape),
-        sha256=sha256(path),
+        sha256=model_sha256(path),
         _answer=answer,
         _kept=model,
     )

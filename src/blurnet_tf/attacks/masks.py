@@ -82,6 +82,24 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     return mask
 
 
+def regions(mask: NDArray[np.float32]) -> tuple[tuple[int, int, int, int], ...]:
+    """Return the box of each part of a mask that hangs together, corners included: left, top, right, bottom in pixels.
+
+    Args:
+        mask: float32 (H, W, 1), inside where above 0.
+
+    Returns:
+        Right and bottom are excluded; the uppermost part stands first, of two at one height the left one.
+
+    Example:
+        >>> regions(load_mask(bundled("sticker.png")))
+        ((10, 6, 22, 8), (10, 24, 22, 26))
+    """
+    _, _, statistics, _ = cv2.connectedComponentsWithStats((mask[..., 0] > 0).astype(np.uint8), connectivity=8)
+    boxes = [(int(x), int(y), int(x + width), int(y + height)) for x, y, width, height, _ in statistics[1:]]
+    return tuple(sorted(boxes, key=lambda box: (box[1], box[0])))
+
+
 def load_palette(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     """Read the colours that a printer can print: one `red,green,blue` line each, in [0, 1].
 

@@ -56,7 +56,7 @@ def load_folder(
         labels = _read_labels(path / LABELS, ids, class_names)
     else:
         labels = [class_index(label, class_names)] * len(ids)
-    images = [_read_image(file) for file in files]
+    images = [read_image(file) for file in files]
     for file, image in zip(files, images, strict=True):
         if image.shape != images[0].shape:
             (height, width), (first_height, first_width) = image.shape[:2], images[0].shape[:2]
@@ -88,6 +88,29 @@ def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     if len(names) < 2:
         raise ValueError(f"Class names {path} must hold at least two names, one a line. Received: {len(names)}")
     return names
+
+
+def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
+    """Read one PNG or JPEG file as float32 (H, W, 3), RGB in [0, 1], a photograph upright as its EXIF data says.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no readable image of 8 bits, or is transparent.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"Image {path} is no file. Give the path of a PNG or JPEG image.")
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    # Decoded again: this mode makes grey images RGB, drops alpha and turns a photograph as its EXIF data says.
+    colours = None if raw is None else cv2.imdecode(data, cv2.IMREAD_COLOR)
+    if raw is None or colours is None:
+        raise ValueError(f"{path} must be a readable PNG or JPEG image.")
+    if raw.dtype != np.uint8:
+        raise ValueError(f"{path} must have 8 bits a channel. Received: {raw.dtype}")
+    if raw.ndim == 3 and raw.shape[2] == 4 and raw[..., 3].min() < 255:
+        raise ValueError(f"{path} must be opaque: put it onto a background first. Received: an alpha channel below 255")
+    return colours[..., ::-1].astype(np.float32) / np.float32(255)  # OpenCV reads BGR
 
 
 def _order(path: Path) -> tuple[list[str | int], str]:
@@ -127,17 +150,3 @@ def _read_labels(path: Path, ids: Sequence[str], class_names: tuple[str, ...]) -
             f"one is {missing[0]}"
         )
     return [labels[name] for name in ids]
-
-
-def _read_image(path: Path) -> NDArray[np.float32]:
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    # Decoded again: this mode makes grey images RGB, drops alpha and turns a photograph as its EXIF data says.
-    colours = None if raw is None else cv2.imdecode(data, cv2.IMREAD_COLOR)
-    if raw is None or colours is None:
-        raise ValueError(f"{path} must be a readable PNG or JPEG image.")
-    if raw.dtype != np.uint8:
-        raise ValueError(f"{path} must have 8 bits a channel. Received: {raw.dtype}")
-    if raw.ndim == 3 and raw.shape[2] == 4 and raw[..., 3].min() < 255:
-        raise ValueError(f"{path} must be opaque: put it onto a background first. Received: an alpha channel below 255")
-    return colours[..., ::-1].astype(np.float32) / np.float32(255)  # OpenCV reads BGR
