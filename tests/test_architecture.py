@@ -27,17 +27,19 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": GROUND | MIDDLE,
     "reporting": GROUND | MIDDLE | {"evaluation"},
     "export": GROUND | MIDDLE | {"evaluation"},
+    "commands": GROUND | MIDDLE | {"evaluation", "reporting", "export", ""},
+    "__main__": {"commands"},
 }
 """Which rooms the modules of a room may import beside their own. The room of the package itself is ""."""
 
 ONLY_IN: dict[str, set[str]] = {
     "matplotlib": {"reporting"},
     "cv2": {"data", "attacks"},
-    "PIL": {"data"},
+    "PIL": {"data", "commands"},
     "cleverhans": {"attacks.digital"},
     "tf2onnx": {"export.formats"},
-    "tensorflow": {"attacks", "data", "evaluation", "reporting", "export"},
-    "argparse": set(),
+    "tensorflow": {"attacks", "data", "evaluation", "reporting", "export", "commands"},
+    "argparse": {"commands"},
     "pickle": set(),
     "experiments": set(),
 }
@@ -110,11 +112,10 @@ def test_the_modules_are_found_and_each_stands_in_a_known_room() -> None:
 
 
 def test_the_arrows_run_downwards_only() -> None:
-    heights = [GROUND, MIDDLE, {"evaluation"}, {"reporting", "export"}]
+    heights = [GROUND, MIDDLE, {"evaluation"}, {"reporting", "export"}, {""}, {"commands"}, {"__main__"}]
     height = {room: level for level, rooms in enumerate(heights) for room in rooms}
     for room, targets in ARROWS.items():
-        if room:
-            assert all(height[target] < height[room] for target in targets)
+        assert all(height[target] < height[room] for target in targets)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -149,6 +150,8 @@ def test_the_examples_of_a_modules_docstrings_are_valid_python(module: str) -> N
         ("attacks.rp2", "from cleverhans.tf2 import attacks", "imports cleverhans.tf2"),
         ("export.saved_model", "import tf2onnx", "imports tf2onnx"),
         ("reporting.tables", "import argparse", "imports argparse"),
+        ("export.card", "from blurnet_tf.commands import main", "imports blurnet_tf.commands"),
+        ("commands.info", "import cv2", "imports cv2"),
         ("files", "import pickle", "imports pickle"),
         ("files", "def f(x):\n    assert x", "has an assert statement"),
         ("files", "import os\nroot = os.environ['HOME']", "reads os.environ"),
@@ -169,6 +172,7 @@ def test_the_checker_catches_a_violation(module: str, source: str, violation: st
         ("attacks.digital", "import cleverhans, cv2, tensorflow, numpy", False),
         ("evaluation.checks", "from blurnet_tf import attacks, data, numerics", False),
         ("reporting.figures", "import matplotlib\nfrom blurnet_tf.evaluation import records", False),
+        ("commands.attack", "import argparse, PIL\nimport blurnet_tf\nfrom blurnet_tf.reporting import tables", False),
         ("files", "import os\nx = np.load(path, allow_pickle=False)\nos.replace(a, b)", False),
     ],
 )

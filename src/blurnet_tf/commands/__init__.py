@@ -1,0 +1,1 @@
+"""The command line, `blurnet`: arguments in, library calls, files out. A file for each command; `main` joins them."""

@@ -1,0 +1,83 @@
+"""Say which versions are installed and which defences there are, or with --model what a model is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import blurnet_tf
+from blurnet_tf.commands import models
+from blurnet_tf.commands.arguments import add_labels_argument, show
+
+NAME = "info"
+HELP = "say what is installed, or what a model is"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `blurnet info`."""
+    parser.add_argument("--model", type=Path, metavar="DIR", help="SavedModel folder or .keras file")
+    add_labels_argument(parser)
+
+
+def run(options: Any) -> int:
+    """Print what is known."""
+    if options.labels is not None and options.model is None:
+        raise ValueError("--labels needs --model. Received: --labels alone")
+    result = _installed() if options.model is None else _model(options.model, options.labels)
+    show(options, result, "\n".join(_lines(result)))
+    return 0
+
+
+def _installed() -> dict[str, Any]:
+    import keras
+
+    from blurnet_tf.evaluation.provenance import environment
+
+    known = environment()
+    registered = sorted(name for name in keras.saving.get_custom_objects() if name.startswith("blurnet_tf>"))
+    return {
+        "version": blurnet_tf.__version__,
+        "python": known["python"],
+        "packages": known["packages"],
+        "backend": keras.backend.backend(),
+        "machine": known["machine"],
+        "cpus": known["cpus"],
+        "variants": {name: variant.title for name, variant in blurnet_tf.VARIANTS.items()},
+        "registered": registered,
+    }
+
+
+def _model(path: Path, labels: Path | None) -> dict[str, Any]:
+    from blurnet_tf.attacks.classifier import load_classifier, model_sha256
+
+    result: dict[str, Any] = {"model": str(path)}
+    classes = None
+    if (path / "saved_model.pb").is_file():
+        result |= {"kind": "SavedModel", "endpoints": models.endpoints(path)}
+        files = [file for file in path.rglob("*") if file.is_file()]
+    else:
+        classifier = load_classifier(path)
+        classes = classifier.classes
+        result |= {"kind": "Keras file", "image_size": list(classifier.size), "classes": classes}
+        files = [path]
+    card = path / "assets" / "model_card.md"
+    names = models.class_names(path, labels, classes)
+    return result | {
+        "bytes": sum(file.stat().st_size for file in files),
+        "sha256": model_sha256(path),
+        "class_names": None if names is None else list(names),
+        "card": str(card) if card.is_file() else None,
+    }
+
+
+def _lines(content: dict[str, Any], indent: str = "") -> list[str]:
+    """Return nested values as indented lines of `name: value`."""
+    lines = []
+    for name, value in content.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{name}:", *_lines(value, f"{indent}  ")]
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            lines.append(f"{indent}{name}: {'-' if value is None else text}")
+    return lines

@@ -1,0 +1,69 @@
+"""BlurNet and the RP2 sticker attack: classify images, attack a model, and take the sticker off the screen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+
+import blurnet_tf
+from blurnet_tf.commands import apply, attack, classify, info, print_sticker
+
+COMMANDS = (classify, attack, apply, print_sticker, info)
+"""The modules of the commands. None of them imports TensorFlow before it runs: `--help` is there at once."""
+
+OK, MISTAKE, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""The exit codes: all went well; something given was wrong; so were the arguments themselves; Ctrl-C."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code, one of those above.
+
+    A mistake of the user's ends in one sentence on stderr, `error: ...`, and with `--debug` in the traceback. Notes go
+    to stderr too, so that stdout has what was asked for alone.
+
+    Args:
+        arguments: Those of the command line, by default the program's own.
+    """
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as end:  # of argparse: --help and --version, or wrong usage
+        return int(end.code or OK)
+    with warnings.catch_warnings():
+        warnings.showwarning = _note
+        try:
+            return int(options.run(options))
+        except (OSError, ValueError) as error:
+            if options.debug:
+                traceback.print_exc()
+            else:
+                print(f"error: {error}", file=sys.stderr)
+            return MISTAKE
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="blurnet", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"blurnet {blurnet_tf.__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        sub = subparsers.add_parser(
+            command.NAME,
+            help=command.HELP,
+            description=command.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_arguments(sub)
+        sub.add_argument("--json", action="store_true", help="print one JSON object instead of words")
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        sub.set_defaults(run=command.run)
+    return parser
+
+
+def _note(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"note: {message}", file=sys.stderr)

@@ -1,0 +1,85 @@
+"""Models from files, as the commands need them: their endpoints, and what their classes are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from blurnet_tf.signs import CLASS_NAMES
+
+ENCODED = "classify_encoded"
+"""The endpoint of an export that takes files of any size."""
+
+
+def endpoints(path: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """Return what each signature of a SavedModel takes and gives, read from its file without loading the model.
+
+    Returns:
+        For each signature by name `inputs` and `outputs`, each value by name as "float32 (None, 32, 32, 3)".
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    from blurnet_tf.attacks.classifier_checks import damaged
+
+    content = SavedModel()
+    try:
+        content.ParseFromString((path / "saved_model.pb").read_bytes())
+        signatures = content.meta_graphs[0].signature_def
+    except Exception as error:  # protobuf's own, or there is no graph in it
+        raise damaged(path, "SavedModel", error) from error
+    return {
+        name: {"inputs": _values(signature.inputs), "outputs": _values(signature.outputs)}
+        for name, signature in sorted(signatures.items())
+        if name != "__saved_model_init_op"
+    }
+
+
+def load(options: Any) -> Any:
+    """Return the `Classifier` that the arguments of `add_model_arguments` name."""
+    from blurnet_tf.attacks.classifier import load_classifier
+
+    return load_classifier(
+        options.model, signature=options.signature, output=options.output, output_name=options.output_name
+    )
+
+
+def class_names(model: Path, labels: Path | None, classes: int | None) -> tuple[str, ...] | None:
+    """Return the names of a model's classes, from a file, else from beside the model, else those of LISA if they fit.
+
+    Args:
+        model: The SavedModel folder or `.keras` file.
+        labels: A text file with a name a line, or `None`.
+        classes: How many outputs the model has, or `None` if that is not known.
+
+    Returns:
+        The names, or `None` if there are none.
+
+    Raises:
+        FileNotFoundError: `labels` is no file.
+        ValueError: There are more or fewer names than outputs.
+    """
+    from blurnet_tf.data.folder import read_class_names
+
+    beside = (model if model.is_dir() else model.parent) / "assets" / "labels.txt"
+    path = beside if labels is None and beside.is_file() else labels
+    if path is None:
+        return CLASS_NAMES if classes == len(CLASS_NAMES) else None
+    names = read_class_names(path)
+    if classes not in (None, len(names)):
+        raise ValueError(f"Class names {path} must hold a line for each of {classes} outputs. Received: {len(names)}")
+    return names
+
+
+def _values(values: Mapping[str, Any]) -> dict[str, str]:
+    import tensorflow as tf
+
+    described = {}
+    for name, info in sorted(values.items()):
+        rank_unknown = info.tensor_shape.unknown_rank
+        sides = [None if side.size < 0 else int(side.size) for side in info.tensor_shape.dim]
+        described[name] = f"{tf.as_dtype(info.dtype).name} {'of any shape' if rank_unknown else tuple(sides)}"
+    return described

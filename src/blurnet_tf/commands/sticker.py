@@ -1,0 +1,147 @@
+"""A sticker as it is printed: colours instead of differences, at a physical size, with marks where to cut."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurnet_tf.files import atomic_path
+
+MILLIMETRES = 25.4
+"""To an inch."""
+
+POINTS = 72
+"""Of PDF, to an inch."""
+
+MOST_MILLIMETRES, MOST_PIXELS = 5000, 20000
+"""A longer side of a page than this is taken for a slip."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels, right and bottom excluded."""
+
+
+def page_size(shape: tuple[int, ...], width: float, dpi: float) -> tuple[tuple[float, float], tuple[int, int]]:
+    """Return width and height of the page, in millimetres and in pixels.
+
+    Args:
+        shape: Height and width of the perturbation, which fix the proportions.
+        width: Of the page, in millimetres.
+        dpi: Pixels to an inch.
+
+    Raises:
+        ValueError: A side is longer than 5 m or 20000 pixels, or shorter than the perturbation in pixels.
+
+    Example:
+        >>> page_size((32, 32), 600, 150)
+        ((600, 600.0), (3543, 3543))
+    """
+    height = width * shape[0] / shape[1]
+    pixels = round(width / MILLIMETRES * dpi), round(height / MILLIMETRES * dpi)
+    if max(width, height) > MOST_MILLIMETRES:
+        raise ValueError(
+            f"A page must be at most {MOST_MILLIMETRES} mm long. Received: {width:g} x {height:g} mm (width x height)"
+        )
+    if max(pixels) > MOST_PIXELS:
+        raise ValueError(
+            f"A page must have at most {MOST_PIXELS} pixels a side: lower --dpi. Received: {pixels[0]} x {pixels[1]}"
+        )
+    if pixels[0] < shape[1] or pixels[1] < shape[0]:
+        raise ValueError(
+            f"A page must have a pixel for each of the perturbation, {shape[1]} x {shape[0]} (width x height). "
+            f"Received: {pixels[0]} x {pixels[1]}"
+        )
+    return (width, height), pixels
+
+
+def compose(
+    surface: NDArray[np.float32], perturbation: NDArray[np.float32], mask: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Return the colours of the sticker, clip(x + M.d), as RGBA levels that are transparent outside the mask.
+
+    Args:
+        surface: float32 (H, W, 3) in [0, 1], x, what the sticker is put on.
+        perturbation: float32 (H, W, 3), d.
+        mask: float32 (H, W, 1), M, 0 or 1.
+    """
+    inside = mask > 0
+    levels = np.rint(255 * np.clip(surface + mask * perturbation, 0, 1)).astype(np.uint8)
+    return np.concatenate([np.where(inside, levels, 255), np.where(inside, 255, 0)], axis=2).astype(np.uint8)
+
+
+def enlarge(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Enlarge a picture to (width, height), each pixel to a rectangle of one colour.
+
+    Not bilinearly: between two pixels of the sticker that would print colours that the attack did not choose, and at
+    its rim it would mix them with the sign, and blur where to cut.
+    """
+    rows, columns = (np.arange(new) * old // new for new, old in zip(size[::-1], picture.shape[:2], strict=True))
+    return picture[rows][:, columns]
+
+
+def draw_cut_marks(page: NDArray[np.uint8], boxes: tuple[Box, ...], dpi: float) -> None:
+    """Draw two black lines outwards from each corner of each box, in place: 5 mm long, 1 mm away from the box.
+
+    Nothing is drawn on a sticker, and nothing beyond the page: a corner at its very edge has fewer lines.
+
+    Args:
+        page: uint8 (H, W, 4), opaque where a sticker is.
+        boxes: In pixels of the page.
+        dpi: Pixels to an inch.
+    """
+    gap, long, thick = (max(1, round(size / MILLIMETRES * dpi)) for size in (1, 5, 0.25))
+    marks = np.zeros(page.shape[:2], bool)
+
+    def line(x: int, y: int, width: int, height: int) -> None:
+        marks[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)] = True
+
+    for left, top, right, bottom in boxes:
+        for y in (top, bottom - thick):
+            line(left - gap - long, y, long, thick)
+            line(right + gap, y, long, thick)
+        for x in (left, right - thick):
+            line(x, top - gap - long, thick, long)
+            line(x, bottom + gap, thick, long)
+    page[marks & (page[..., 3] == 0)] = (0, 0, 0, 255)
+
+
+def flatten(page: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return RGBA as RGB on white; what is not opaque is wholly transparent."""
+    return np.where(page[..., 3:] > 0, page[..., :3], 255).astype(np.uint8)
+
+
+def write_pdf(path: Path, pixels: NDArray[np.uint8], size: tuple[float, float]) -> None:
+    """Write a PDF file of one page that is one picture, atomically. The same picture gives the same bytes.
+
+    By hand, because Pillow would compress the colours as a JPEG does, and change them.
+
+    Args:
+        path: Where to.
+        pixels: uint8 (H, W, 3), RGB.
+        size: Width and height of the page in millimetres.
+    """
+    width, height = (f"{side / MILLIMETRES * POINTS:.4f}" for side in size)
+    data = zlib.compress(pixels.tobytes(), 6)
+    content = f"q {width} 0 0 {height} 0 0 cm /Im0 Do Q".encode()
+    picture = (
+        f"<< /Type /XObject /Subtype /Image /Width {pixels.shape[1]} /Height {pixels.shape[0]} "
+        f"/ColorSpace /DeviceRGB /BitsPerComponent 8 /Filter /FlateDecode /Length {len(data)} >>"
+    )
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width} {height}] "
+        "/Resources << /XObject << /Im0 4 0 R >> >> /Contents 5 0 R >>".encode(),
+        picture.encode() + b"\nstream\n" + data + b"\nendstream",
+        f"<< /Length {len(content)} >>\nstream\n".encode() + content + b"\nendstream",
+    ]
+    file, places = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(file))
+        file += f"{number} 0 obj\n".encode() + body + b"\nendobj\n"
+    table = "".join(f"{place:010d} 00000 n \n" for place in places)
+    end = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>"
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(file + f"{end}\nstartxref\n{len(file)}\n%%EOF\n".encode())

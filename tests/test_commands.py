@@ -1,0 +1,481 @@
+"""`blurnet` as a user runs it: what it prints and writes, how it ends, and in which words it refuses."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import blurnet_tf
+from blurnet_tf import CLASS_NAMES, apply_to_photograph, bundled, export_model, lisa_cnn, load_mask
+from blurnet_tf.attacks.classifier import OUTPUTS
+from blurnet_tf.attacks.masks import regions
+from blurnet_tf.commands import sticker
+from blurnet_tf.commands.main import COMMANDS, main
+from blurnet_tf.evaluation.records import read_records
+from tests import foreign
+
+Capture = pytest.CaptureFixture[str]
+DRAW = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with models, images, a mask and a perturbation. Read only."""
+    folder = tmp_path_factory.mktemp("own")
+    model = lisa_cnn("baseline", seed=0)
+    export_model(model, folder / "signs", layer="conv1", class_names=CLASS_NAMES, card="# Mine\n", provenance={})
+    foreign.keras_model().save(folder / "small.keras")
+    foreign.save(folder / "zoo")
+    (folder / "classes.txt").write_text("\n".join(foreign.CLASSES))
+    (folder / "images").mkdir()
+    for index in range(3):
+        save(folder / "images" / f"{index}.png", DRAW.integers(0, 256, (12, 12, 3), np.uint8))
+    save(folder / "large.jpg", DRAW.integers(0, 256, (50, 70, 3), np.uint8))
+    mask = np.zeros((12, 12), np.uint8)
+    mask[2:5, 2:9] = mask[7:9, 4:12] = 255
+    save(folder / "mask.png", mask)
+    perturbation = DRAW.uniform(-1, 1, (12, 12, 3)).astype(np.float32) * (mask[..., None] > 0)
+    np.save(folder / "perturbation.npy", perturbation)
+    (folder / "broken.png").write_text("no image")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _leave_tensorflow_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    # These hold for the whole process, where other tests run too.
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+    monkeypatch.setattr(tf.config.experimental, "enable_tensor_float_32_execution", lambda _: None)
+
+
+def save(path: Path, pixels: np.ndarray[Any, Any]) -> None:
+    Image.fromarray(pixels).save(path)
+
+
+def refused(capsys: Capture, *arguments: Any) -> str:
+    """The sentence of a command that ends with a mistake."""
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.endswith("\n")
+    return err.removeprefix("error: ").removesuffix("\n")
+
+
+def answered(capsys: Capture, *arguments: Any) -> dict[str, Any]:
+    """The JSON object of a command that ends well."""
+    capsys.readouterr()
+    assert main([*(str(argument) for argument in arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+# The program
+
+
+def test_the_script_gives_help_and_its_version_without_tensorflow() -> None:
+    program = (
+        "import sys\nfrom blurnet_tf.commands.main import main\n"
+        "codes = [main(arguments) for arguments in (['--version'], ['--help'], ['attack', '--help'], ['print'])]\n"
+        "print(codes, sorted({'tensorflow', 'keras', 'cv2', 'matplotlib', 'PIL'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith(f"blurnet {blurnet_tf.__version__}\n")
+    assert run.stdout.endswith("[0, 0, 0, 2] []\n")
+
+
+def test_the_module_is_the_script_and_a_mistake_has_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "blurnet_tf", "apply", "photo.png", "--perturbation", "no.npy", "--out", "a.png"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == ("error: Perturbation no.npy is no file. Give a .npy file, such as `blurnet attack` writes.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_entry_point_is_the_function() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).resolve().parent.parent / "setup.cfg")
+    name, _, place = setup["options.entry_points"]["console_scripts"].strip().partition(" = ")
+    module, _, function = place.partition(":")
+    assert name == "blurnet"
+    assert getattr(importlib.import_module(module), function) is main
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.NAME)
+def test_every_command_has_help(command: Any, capsys: Capture) -> None:
+    assert main([command.NAME, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert command.__doc__.splitlines()[0] in out
+    assert "--json" in out
+    assert "--debug" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["attack"], "the following arguments are required: --model, --images, --target, --out"),
+        (["info", "--mod", "x"], "unrecognized arguments: --mod x"),
+        (["print", "--dpi", "0"], "argument --dpi: must be above 0, received 0"),
+        (["print", "--width-mm", "nan"], "argument --width-mm: must be a finite number of at least 0, received nan"),
+        (["print", "--on", "red"], "must be a colour as six hexadecimal digits, red green blue, received red"),
+        (["attack", "--steps", "0"], "argument --steps: must be an integer of at least 1, received 0"),
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str], message: str, capsys: Capture) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(capsys: Capture) -> None:
+    assert main(["info", "--labels", "x", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def interrupt(_: Any) -> int:
+        raise KeyboardInterrupt
+
+    (info,) = (command for command in COMMANDS if command.NAME == "info")
+    monkeypatch.setattr(info, "run", interrupt)
+    assert main(["info"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+# classify
+
+
+def test_an_export_classifies_files_of_any_size(own: Path, capsys: Capture) -> None:
+    files = [own / "large.jpg", own / "images" / "0.png"]
+    result = answered(capsys, "classify", *files, "--model", own / "signs")
+    assert [row["file"] for row in result["images"]] == [str(file) for file in files]
+    loaded = tf.saved_model.load(str(own / "signs"))
+    for file, row in zip(files, result["images"], strict=True):
+        said = loaded.classify_encoded(tf.constant([file.read_bytes()]))
+        assert row["class"] == CLASS_NAMES[row["class_index"]] == said["class_name"].numpy()[0].decode()
+        assert row["probability"] == pytest.approx(float(said["probability"][0]), abs=1e-6)
+
+
+def test_any_model_classifies_images_of_its_size(own: Path, capsys: Capture) -> None:
+    file = own / "images" / "1.png"
+    probabilities = tf.nn.softmax(foreign.keras_model()(np.asarray(Image.open(file), np.float32)[None] / 255))[0]
+    index = int(np.argmax(probabilities))
+    for model, more, name in (
+        ("small.keras", ["--labels", own / "classes.txt"], foreign.CLASSES[index]),
+        ("zoo", ["--signature", "softmax", "--output", "probabilities"], str(index)),
+    ):
+        (row,) = answered(capsys, "classify", file, "--model", own / model, *more)["images"]
+        assert (row["class"], row["class_index"]) == (name, index)
+        assert row["probability"] == pytest.approx(float(probabilities[index]), abs=1e-5)
+    assert refused(capsys, "classify", own / "large.jpg", "--model", own / "small.keras") == (
+        f"{own}/large.jpg must have the size that {own}/small.keras takes, 12x12 (height x width). Received: 50x70"
+    )
+
+
+def test_an_unreadable_file_stops_no_other(own: Path, capsys: Capture) -> None:
+    files = [str(own / "broken.png"), str(own / "large.jpg"), str(own / "no.png")]
+    assert main(["classify", *files, "--model", str(own / "signs")]) == 1
+    out, err = capsys.readouterr()
+    assert re.fullmatch(rf"{re.escape(files[1])}: \w+ \d+\.\d%\n", out)
+    assert err == (
+        f"error: {files[0]} must be a readable PNG or JPEG image.\n"
+        f"error: Image {files[2]} is no file. Give the path of a PNG or JPEG image.\n"
+    )
+    assert main(["classify", *files, "--model", str(own / "signs"), "--json"]) == 1
+    assert ["error" in row for row in json.loads(capsys.readouterr().out)["images"]] == [True, False, True]
+
+
+# attack
+
+
+def attack(own: Path, out: Path, **changes: Any) -> list[str]:
+    settings = {
+        "model": own / "zoo",
+        "labels": own / "classes.txt",
+        "images": own / "images",
+        "label": "owl",
+        "mask": own / "mask.png",
+        "target": "eel",
+        "steps": 3,
+        "out": out,
+    }
+    chosen = {name: value for name, value in (settings | changes).items() if value is not None}
+    return ["attack", *(text for name, value in chosen.items() for text in (f"--{name}", str(value)))]
+
+
+@pytest.mark.filterwarnings("ignore:The model takes")
+def test_an_attack_writes_a_folder_and_says_what_it_reached(own: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert main(attack(own, out)) == 0
+    words, _ = capsys.readouterr()
+    written = ["adversarial", "mask.png", "perturbation.npy", "provenance.json", "records.csv"]
+    assert sorted(path.name for path in out.iterdir()) == [*written, "table.csv", "table.json", "table.md"]
+    assert words == f"{(out / 'table.md').read_text()}\nWritten to {out}\n"
+    assert "target reached: eel" in words
+    (row,) = json.loads((out / "table.json").read_text())
+    assert (row["n"], row["target"], row["seed"]) == (3, "eel", 0)
+    assert row["target_reached_low"] <= row["target_reached"] <= row["target_reached_high"]
+    records = read_records(out / "records.csv")
+    assert [(record.image, record.label, record.target) for record in records] == [
+        (f"{index}.png", 3, 4) for index in range(3)
+    ]
+    perturbation = np.load(out / "perturbation.npy")
+    assert (perturbation.dtype, perturbation.shape) == (np.float32, (12, 12, 3))
+    assert not perturbation[load_mask(own / "mask.png")[..., 0] == 0].any()
+    for index in range(3):
+        clean = np.asarray(Image.open(own / "images" / f"{index}.png"))
+        attacked = np.asarray(Image.open(out / "adversarial" / f"{index}.png"))
+        np.testing.assert_array_equal(attacked, apply_to_photograph(clean, perturbation))
+    provenance = json.loads((out / "provenance.json").read_text())
+    assert provenance["attack"]["target_name"] == "eel"
+    assert provenance["model"]["name"] == "zoo"
+
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert refused(capsys, *attack(own, out)) == (
+        f"{out} is there already. Add --force to replace it, or name another folder."
+    )
+    result = answered(capsys, *attack(own, out), "--force")
+    assert result == {"out": str(out), **row}
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target": "ant"}, "A class must be an index from 0 to 4 or one of cat, dog, cow, owl, eel. Received: 'ant'"),
+        (
+            {"target": "owl"},
+            "A target must differ from the label of every image. Received: target=3, the label of 3 of 3 images",
+        ),
+        ({"mask": "{own}/no.png"}, "Mask {own}/no.png is no file. Give the path of an image."),
+        ({"labels": None}, "--labels must name a file with the classes of {own}/zoo, which has none beside it."),
+        (
+            {"model": "{own}"},
+            "Model {own} must be a SavedModel folder or a .keras file. Received: a folder without saved_model.pb",
+        ),
+        ({"palette": "p.csv"}, "--palette needs --nps original or --nps corrected. Received: --palette alone"),
+        (
+            {"label": None},
+            "Labels {own}/images/labels.csv do not exist. Write lines of file,label, or give one label for all images.",
+        ),
+        (
+            {"mask": None},
+            "`mask` must have the shape (12, 12, 1), the size of the images, or (masks, 12, 12, 1). "
+            "Received: shape=(32, 32, 1)",
+        ),
+    ],
+)
+def test_an_attack_that_cannot_be_leaves_nothing(
+    changes: dict[str, str | None], message: str, own: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    given = {name: value and value.format(own=own) for name, value in changes.items()}
+    assert refused(capsys, *attack(own, tmp_path / "out", **given)) == message.format(own=own)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_force_removes_no_folder_of_somebody_else(own: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "letter.txt").touch()
+    assert refused(capsys, *attack(own, tmp_path), "--force") == (
+        f"{tmp_path} was not written here: it has no provenance.json. Move it away, or name another folder."
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+# apply
+
+
+def test_a_perturbation_is_put_onto_a_photograph(own: Path, tmp_path: Path, capsys: Capture) -> None:
+    photo = DRAW.integers(0, 256, (80, 100, 3), np.uint8)
+    save(tmp_path / "photo.png", photo)
+    out = tmp_path / "deep" / "attacked.png"
+    given = ["apply", tmp_path / "photo.png", "--perturbation", own / "perturbation.npy", "--out", out]
+    result = answered(capsys, *given, "--box", 20, 10, 80, 70)
+    expected = apply_to_photograph(photo, np.load(own / "perturbation.npy"), box=(20, 10, 80, 70))
+    np.testing.assert_array_equal(np.asarray(Image.open(out)), expected)
+    assert (result["box"], result["width"], result["height"]) == ([20, 10, 80, 70], 100, 80)
+    assert result["changed_pixels"] == (expected != photo).any(axis=2).sum() > 0
+    before = out.read_bytes()
+    assert refused(capsys, *given) == f"{out} is there already. Add --force to replace it, or name another file."
+    assert refused(capsys, *given, "--force", "--box", 0, 0, 101, 80) == (
+        "`box` must be (left, top, right, bottom) inside a photograph of 100x80. Received: box=(0, 0, 101, 80)"
+    )
+    assert out.read_bytes() == before
+    assert main([str(one) for one in (*given, "--force")]) == 0
+    assert out.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (np.zeros((2, 4, 4, 3)), "must be a floating array (H, W, 3). Received: float64, shape=(2, 4, 4, 3)"),
+        (np.zeros((4, 4, 3), np.uint8), "must be a floating array (H, W, 3). Received: uint8, shape=(4, 4, 3)"),
+        (np.full((4, 4, 3), np.nan), "must be finite. Received: NaN or infinity"),
+        (
+            np.array([{}], object),
+            "must be a .npy file that NumPy can read. Received: Object arrays cannot be loaded when allow_pickle=False",
+        ),
+    ],
+)
+def test_what_is_no_perturbation_is_refused(
+    content: np.ndarray[Any, Any], message: str, own: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "p.npy"
+    np.save(path, content)
+    out = tmp_path / "a.png"
+    said = refused(capsys, "apply", own / "large.jpg", "--perturbation", path, "--out", out)
+    assert said == f"Perturbation {path} {message}"
+    assert not out.exists()
+
+
+# print
+
+
+def printed(own: Path, out: Path, *more: Any) -> list[Any]:
+    given = ["print", "--perturbation", own / "perturbation.npy", "--mask", own / "mask.png", "--out", out]
+    return [*given, "--width-mm", 120, "--dpi", 150, *more]
+
+
+def test_a_png_has_the_size_and_the_colours_of_the_sticker(own: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "sticker.png"
+    image = own / "images" / "0.png"
+    result = answered(capsys, *printed(own, out, "--image", image))
+    assert (result["width_mm"], result["height_mm"]) == (120, 120)
+    assert result["parts_mm"] == [[20, 20, 90, 50], [40, 70, 120, 90]]
+    with Image.open(out) as opened:
+        page, dpi = np.asarray(opened), opened.info["dpi"]
+    assert page.shape == (709, 709, 4)
+    assert (result["width_px"], result["height_px"]) == (709, 709)
+    assert abs(709 - 120 / 25.4 * 150) < 1
+    assert dpi == pytest.approx((150, 150), abs=0.02)
+    assert page[: int(19 / 120 * 709), : int(10 / 120 * 709), 3].max() == 0
+    attacked = apply_to_photograph(np.asarray(Image.open(image)), np.load(own / "perturbation.npy"))
+    mask = load_mask(own / "mask.png")[..., 0] > 0
+    for row, column in np.argwhere(mask):  # in the middle of each pixel of the sticker
+        y, x = (int((place + 0.5) / 12 * 709) for place in (row, column))
+        assert page[y, x].tolist() == [*attacked[row, column], 255]
+
+
+@pytest.mark.parametrize(("more", "level"), [(["--on", "#ff0000"], (255, 0, 0)), ([], (128, 128, 128))])
+@pytest.mark.filterwarnings("always:The colours are")
+def test_a_pdf_has_the_physical_size_and_exact_colours(
+    more: list[str], level: tuple[int, int, int], own: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    np.save(tmp_path / "zero.npy", np.zeros((12, 12, 3), np.float32))
+    out = tmp_path / "sticker.pdf"
+    given = printed(own, out, "--perturbation", tmp_path / "zero.npy", *more)
+    assert main([str(one) for one in given]) == 0
+    words, notes = capsys.readouterr()
+    assert words == (f"120 x 120 mm, 709 x 709 pixels; the sticker: 70.0 x 30.0 mm, 80.0 x 20.0 mm. Written to {out}\n")
+    note = "note: The colours are those on mid-grey. Give what the sticker will cover with --image or --on.\n"
+    assert notes == ("" if more else note)
+    data = out.read_bytes()
+    (box,) = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", data)
+    assert [float(side) for side in box] == pytest.approx([120 / 25.4 * 72] * 2, abs=1e-3)
+    stream = data[data.index(b"FlateDecode") :].split(b"stream\n", 1)[1]
+    page = np.frombuffer(zlib.decompressobj().decompress(stream), np.uint8).reshape(709, 709, 3)
+    colours = {tuple(colour) for colour in np.unique(page.reshape(-1, 3), axis=0).tolist()}
+    assert colours == {(0, 0, 0), (255, 255, 255), level}
+    for number, place in enumerate(re.findall(rb"(\d{10}) 00000 n", data), 1):  # the table of objects is right
+        assert data[int(place) :].startswith(b"%d 0 obj\n" % number)
+    assert int(data.split(b"startxref\n")[1].split()[0]) == data.index(b"xref\n0 ")
+
+
+def test_cut_marks_stand_at_the_corners_and_on_no_sticker() -> None:
+    page = np.zeros((100, 100, 4), np.uint8)
+    page[40:60, 40:60] = page[40:60, 66:70] = (9, 9, 9, 255)
+    before = page.copy()
+    sticker.draw_cut_marks(page, ((40, 40, 60, 60),), 25.4)  # a pixel is a millimetre
+    marks = (page != before).any(axis=2)
+    expected = np.zeros((100, 100), bool)
+    for side in (40, 59):
+        for lines in (slice(34, 39), slice(61, 66)):
+            expected[side, lines] = expected[lines, side] = True
+    np.testing.assert_array_equal(marks, expected)
+    np.testing.assert_array_equal(page[40:60, 40:60], before[40:60, 40:60])
+
+
+def test_regions_are_the_parts_of_a_mask() -> None:
+    mask = np.zeros((5, 6, 1), np.float32)
+    mask[0, 4:] = mask[3, 1] = mask[4, 2] = 1  # the last two meet at a corner
+    assert regions(mask) == ((4, 0, 6, 1), (1, 3, 3, 5))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--width-mm", "5001"], "A page must be at most 5000 mm long. Received: 5001 x 5001 mm (width x height)"),
+        (["--dpi", "20000"], "A page must have at most 20000 pixels a side: lower --dpi. Received: 94488 x 94488"),
+        (
+            ["--dpi", "2"],
+            "A page must have a pixel for each of the perturbation, 12 x 12 (width x height). Received: 9 x 9",
+        ),
+        (["--out", "a.tif"], "--out must end in .pdf or .png. Received: a.tif"),
+        (
+            ["--image", "{own}/large.jpg"],
+            "{own}/large.jpg must have the size of the perturbation, 12x12 (height x width). Received: 50x70",
+        ),
+        (
+            ["--mask", str(bundled("sticker.png"))],
+            f"Mask {bundled('sticker.png')} must have the size of the perturbation, 12x12 (height x width). "
+            "Received: 32x32",
+        ),
+    ],
+)
+def test_a_sticker_that_cannot_be_printed_leaves_nothing(
+    more: list[str], message: str, own: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    given = [one.format(own=own) for one in more]
+    assert refused(capsys, *printed(own, tmp_path / "s.png", *given)) == message.format(own=own)
+    assert list(tmp_path.iterdir()) == []
+
+
+# info
+
+
+def test_info_says_what_is_installed(capsys: Capture) -> None:
+    result = answered(capsys, "info")
+    assert result["version"] == blurnet_tf.__version__
+    assert set(result["variants"]) == set(blurnet_tf.VARIANTS)
+    assert result["packages"]["tensorflow"] == tf.__version__
+    assert "blurnet_tf>FixedBlur" in result["registered"]
+    assert main(["info"]) == 0
+    assert f"version: {blurnet_tf.__version__}\n" in capsys.readouterr().out
+
+
+def test_info_says_what_a_model_is(own: Path, tmp_path: Path, capsys: Capture) -> None:
+    result = answered(capsys, "info", "--model", own / "signs")
+    assert result["endpoints"]["classify_encoded"]["inputs"] == {"image_bytes": "string (None,)"}
+    assert result["endpoints"]["serving_default"]["outputs"]["logits"] == "float32 (None, 18)"
+    assert result["class_names"] == list(CLASS_NAMES)
+    assert result["card"] == str(own / "signs" / "assets" / "model_card.md")
+    assert result["sha256"] == blurnet_tf.load_classifier(own / "signs").sha256
+    result = answered(capsys, "info", "--model", own / "small.keras")
+    assert (result["image_size"], result["classes"], result["class_names"]) == ([12, 12], 5, None)
+    assert result["bytes"] == (own / "small.keras").stat().st_size
+    assert refused(capsys, "info", "--model", own / "small.keras", "--labels", own / "signs/assets/labels.txt") == (
+        f"Class names {own}/signs/assets/labels.txt must hold a line for each of 5 outputs. Received: 18"
+    )
+    damaged = shutil.copytree(own / "zoo", tmp_path / "zoo")
+    (damaged / "saved_model.pb").write_bytes(b"\xff\xff")
+    assert refused(capsys, "info", "--model", damaged).startswith(
+        f"Model {damaged} must be a SavedModel that TensorFlow can load. Received: DecodeError: "
+    )
+
+
+def test_the_outputs_of_a_model_are_those_of_the_library(capsys: Capture) -> None:
+    assert main(["classify", "--help"]) == 0
+    assert f"--output {{{','.join(OUTPUTS)}}}" in capsys.readouterr().out
