@@ -58,6 +58,8 @@ def test_importing_before_keras_loads_nothing_and_registers_the_classes_with_ker
     program = (
         "import sys, blurnet_tf\n"
         "print(sorted({'keras', 'tensorflow', 'numpy'} & set(sys.modules)))\n"
+        "import importlib.util\n"
+        "found = importlib.util.find_spec('keras')\n"  # asks, and does not import
         "import keras\n"
         f"names = {REGISTERED}\n"
         "print([keras.saving.get_registered_object('blurnet_tf>' + name) is not None for name in names])\n"

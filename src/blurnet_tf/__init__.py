@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.abc
-import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -106,18 +105,20 @@ def __dir__() -> list[str]:
 class _WithKeras(importlib.abc.MetaPathFinder):
     """Registers the Keras classes of this package as soon as Keras itself has been imported."""
 
-    def find_spec(self, name: str, *_: Any) -> Any:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Give Keras's own spec, with one more thing to do when the module has been executed."""
         if name != "keras":
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        specs = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next((one for one in specs if one is not None), None)
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module
 
         def execute_and_register(module: Any) -> None:
             execute(module)
+            if self in sys.meta_path:  # until then: whoever asks for a spec need not import
+                sys.meta_path.remove(self)
             importlib.import_module("blurnet_tf.defenses")
 
         spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
