@@ -185,6 +185,22 @@ def test_any_model_classifies_images_of_its_size(own: Path, capsys: Capture) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--signature", "softmax"], "Model {own}/zoo gives probabilities. Add --output probabilities."),
+        (["--output", "probabilities"], "Model {own}/zoo gives logits. Add --output logits."),
+        (["--signature", "nan"], "Model {own}/zoo must return finite answers (n, classes). Received: [[nan, nan"),
+        (["--signature", "broken"], "Model {own}/zoo does not take {own}/large.jpg, 50x70."),
+    ],
+)
+def test_answers_that_are_something_else_are_not_taken_for_probabilities(
+    more: list[str], message: str, own: Path, capsys: Capture
+) -> None:
+    file = own / ("large.jpg" if "broken" in more else "images/0.png")
+    assert refused(capsys, "classify", file, "--model", own / "zoo", *more).startswith(message.format(own=own))
+
+
 def test_an_unreadable_file_stops_no_other(own: Path, capsys: Capture) -> None:
     files = [str(own / "broken.png"), str(own / "large.jpg"), str(own / "no.png")]
     assert main(["classify", *files, "--model", str(own / "signs")]) == 1

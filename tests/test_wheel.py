@@ -119,6 +119,9 @@ def run_in(environment: Path, program: str, folder: Path) -> dict[str, Any]:
 
 
 def test_an_installed_wheel_attacks_with_its_own_mask(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        assert "blurnet = blurnet_tf.commands.main:main" in archive.read(points).decode()
     environment, folder = tmp_path / "environment", tmp_path / "elsewhere"
     folder.mkdir()
     venv.create(environment, with_pip=False)

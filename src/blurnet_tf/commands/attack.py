@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+import blurnet_tf
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_model_arguments, natural, number, positive, show
 from blurnet_tf.commands.files import levels, save_image
@@ -120,7 +121,7 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
         if options.nps
         else None,
         "attack": dataclasses.asdict(attack) | {"target": target, "target_name": names[target]},
-        "environment": environment(),
+        "environment": environment(Path(blurnet_tf.__file__).parent),
     }
     write_json(folder / PROVENANCE, provenance)
     return row, markdown

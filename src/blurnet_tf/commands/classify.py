@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_model_arguments, show
@@ -53,7 +54,7 @@ def _answers(options: Any) -> Callable[[Path], Answer]:
     """Return what says of a file which class it is."""
     model: Path = options.model
     chosen = options.signature or options.output_name or options.output != "logits"
-    if not chosen and (model / "saved_model.pb").is_file() and models.ENCODED in models.endpoints(model):
+    if not chosen and models.takes_files(model):
         return _encoded(model, options.labels)
     return _of_its_size(options)
 
@@ -68,8 +69,10 @@ def _encoded(model: Path, labels: Path | None) -> Callable[[Path], Answer]:
     except Exception as error:  # protobuf, TensorFlow and Python each have errors of their own for damaged files
         raise damaged(model, "SavedModel", error) from error
     endpoint = loaded.signatures[models.ENCODED]
-    classes = loaded.signatures["serving_default"].structured_outputs["logits"].shape[-1]
-    names = None if labels is None else models.class_names(model, labels, classes)
+    names = None
+    if labels is not None:
+        classes = loaded.signatures["serving_default"].structured_outputs["logits"].shape[-1]
+        names = models.class_names(model, labels, classes)
 
     def answer(path: Path) -> Answer:
         if not path.is_file():
@@ -86,6 +89,8 @@ def _encoded(model: Path, labels: Path | None) -> Callable[[Path], Answer]:
 
 
 def _of_its_size(options: Any) -> Callable[[Path], Answer]:
+    import tensorflow as tf
+
     from blurnet_tf.data.folder import read_image
 
     classifier = models.load(options)
@@ -99,15 +104,31 @@ def _of_its_size(options: Any) -> Callable[[Path], Answer]:
                 f"{path} must have the size that {options.model} takes, {wanted} (height x width). "
                 f"Received: {image.shape[0]}x{image.shape[1]}"
             )
-        logits = np.asarray(classifier(image[None]), np.float64)[0]
-        if logits.ndim != 1 or not np.isfinite(logits).all():
-            raise ValueError(f"Model {options.model} must return finite logits (n, classes). Received: {logits}")
-        exponentials = np.exp(logits - logits.max())
-        index = int(logits.argmax())
+        try:
+            logits = np.asarray(classifier(image[None]), np.float64)
+        except tf.errors.OpError as error:
+            raise ValueError(
+                f"Model {options.model} does not take {path}, {image.shape[0]}x{image.shape[1]}."
+            ) from error
+        probabilities = _softmax(options, logits)
+        index = int(probabilities.argmax())
         name = str(index) if names is None or index >= len(names) else names[index]
-        return name, index, float(exponentials[index] / exponentials.sum())
+        return name, index, float(probabilities[index])
 
     return answer
+
+
+def _softmax(options: Any, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probabilities of one image, (classes,), unless the logits (1, classes) are something else."""
+    if logits.ndim != 2 or not np.isfinite(logits).all():
+        raise ValueError(f"Model {options.model} must return finite answers (n, classes). Received: {logits.tolist()}")
+    # The logits of a model that gives probabilities are their logarithms.
+    likely = (logits if options.output == "logits" else np.exp(logits))[0]
+    if (likely.min() >= 0 and abs(likely.sum() - 1) < 1e-3) != (options.output == "probabilities"):
+        other = "probabilities" if options.output == "logits" else "logits"
+        raise ValueError(f"Model {options.model} gives {other}. Add --output {other}.")
+    exponentials = np.exp(logits[0] - logits.max())
+    return exponentials / exponentials.sum()
 
 
 def _rows(answers: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import traceback
 import warnings
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
     except SystemExit as end:  # of argparse: --help and --version, or wrong usage
         return int(end.code or OK)
+    if arguments is None:  # as a program
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
     with warnings.catch_warnings():
         warnings.showwarning = _note
         try:

@@ -38,6 +38,14 @@ def endpoints(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     }
 
 
+def takes_files(path: Path) -> bool:
+    """Return whether a model is an export of this project: its `classify_encoded` takes files of any size."""
+    if not (path / "saved_model.pb").is_file():
+        return False
+    endpoint = endpoints(path).get(ENCODED, {"inputs": {}, "outputs": {}})
+    return [*endpoint["inputs"], *endpoint["outputs"]] == ["image_bytes", "class_index", "class_name", "probability"]
+
+
 def load(options: Any) -> Any:
     """Return the `Classifier` that the arguments of `add_model_arguments` name."""
     from blurnet_tf.attacks.classifier import load_classifier
