@@ -20,7 +20,6 @@ from PIL import Image
 
 import blurnet_tf
 from blurnet_tf import CLASS_NAMES, apply_to_photograph, bundled, export_model, lisa_cnn, load_mask
-from blurnet_tf.attacks.classifier import OUTPUTS
 from blurnet_tf.attacks.masks import regions
 from blurnet_tf.commands import sticker
 from blurnet_tf.commands.main import COMMANDS, main
@@ -85,23 +84,25 @@ def answered(capsys: Capture, *arguments: Any) -> dict[str, Any]:
 # The program
 
 
-def test_the_script_gives_help_and_its_version_without_tensorflow() -> None:
-    program = (
-        "import sys\nfrom blurnet_tf.commands.main import main\n"
-        "codes = [main(arguments) for arguments in (['--version'], ['--help'], ['attack', '--help'], ['print'])]\n"
-        "print(codes, sorted({'tensorflow', 'keras', 'cv2', 'matplotlib', 'PIL'} & set(sys.modules)))"
+def test_help_and_version_end_with_0(capsys: Capture) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"blurnet {blurnet_tf.__version__}\n"
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(
+        re.search(rf"^    {command.NAME} +{re.escape(command.HELP)}$", out, re.MULTILINE) for command in COMMANDS
     )
-    run = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith(f"blurnet {blurnet_tf.__version__}\n")
-    assert run.stdout.endswith("[0, 0, 0, 2] []\n")
 
 
 def test_the_module_is_the_script_and_a_mistake_has_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "blurnet_tf", "apply", "photo.png", "--perturbation", "no.npy", "--out", "a.png"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == ("error: Perturbation no.npy is no file. Give a .npy file, such as `blurnet attack` writes.\n")
+    assert "Traceback" not in run.stderr
+    # Above it stands what TensorFlow says when it is imported, which nothing switches off.
+    assert run.stderr.splitlines()[-1] == (
+        "error: Perturbation no.npy is no file. Give a .npy file, such as `blurnet attack` writes."
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -490,8 +491,3 @@ def test_info_says_what_a_model_is(own: Path, tmp_path: Path, capsys: Capture) -
     assert refused(capsys, "info", "--model", damaged).startswith(
         f"Model {damaged} must be a SavedModel that TensorFlow can load. Received: DecodeError: "
     )
-
-
-def test_the_outputs_of_a_model_are_those_of_the_library(capsys: Capture) -> None:
-    assert main(["classify", "--help"]) == 0
-    assert f"--output {{{','.join(OUTPUTS)}}}" in capsys.readouterr().out

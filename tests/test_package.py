@@ -54,23 +54,6 @@ def test_importing_loads_nothing_that_keras_and_tensorflow_do_not(fresh: dict[st
     assert foreign == {"blurnet_tf"}
 
 
-def test_importing_before_keras_loads_nothing_and_registers_the_classes_with_keras(tmp_path: Path) -> None:
-    program = (
-        "import sys, blurnet_tf\n"
-        "print(sorted({'keras', 'tensorflow', 'numpy'} & set(sys.modules)))\n"
-        "import importlib.util\n"
-        "found = importlib.util.find_spec('keras')\n"  # asks, and does not import
-        "import keras\n"
-        f"names = {REGISTERED}\n"
-        "print([keras.saving.get_registered_object('blurnet_tf>' + name) is not None for name in names])\n"
-        "print(blurnet_tf.numerics.__name__, blurnet_tf.defenses.lisa_cnn is blurnet_tf.lisa_cnn)\n"
-    )
-    command = [sys.executable, "-W", "error", "-c", program]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout == "[]\n[True, True, True, True]\nblurnet_tf.numerics True\n"
-
-
 @pytest.mark.parametrize("name", blurnet_tf.__all__)
 def test_every_public_name_resolves(name: str) -> None:
     assert getattr(blurnet_tf, name) is not None

@@ -10,8 +10,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from blurnet_tf.attacks.transforms import apply_to_photograph
 from blurnet_tf.commands.arguments import add_out_argument, natural, show
 from blurnet_tf.commands.files import check_out, levels, load_perturbation, save_image
+from blurnet_tf.data.folder import read_image
 
 NAME = "apply"
 HELP = "put a saved perturbation onto a photograph"
@@ -36,10 +38,6 @@ def run(options: Any) -> int:
     """Write the attacked photograph."""
     check_out(options.out, (".png", ".jpg", ".jpeg"), force=options.force)
     perturbation = load_perturbation(options.perturbation)
-
-    from blurnet_tf.attacks.transforms import apply_to_photograph
-    from blurnet_tf.data.folder import read_image
-
     photograph = levels(read_image(options.photo))
     height, width = photograph.shape[:2]
     box = tuple(options.box or (0, 0, width, height))

@@ -9,13 +9,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from blurnet_tf.attacks.classifier import OUTPUTS
+
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which model is loaded, and what its outputs are called."""
     add = parser.add_argument
     add("--model", type=Path, required=True, metavar="DIR", help="SavedModel folder or .keras file")
     add("--signature", metavar="NAME", help="signature of the SavedModel (default: serving_default)")
-    add("--output", choices=("logits", "probabilities"), default="logits", help="what the model gives")
+    add("--output", choices=OUTPUTS, default="logits", help="what the model gives")
     add("--output-name", metavar="NAME", help="which of its outputs (default: the only one, or the one called so)")
     add_labels_argument(parser)
 

@@ -17,12 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 import blurnet_tf
+from blurnet_tf.attacks import RP2, load_mask, load_palette
+from blurnet_tf.attacks.masks import bundled
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_model_arguments, natural, number, positive, show
 from blurnet_tf.commands.files import levels, save_image
+from blurnet_tf.data.folder import load_folder
+from blurnet_tf.evaluation.provenance import environment, write_json
+from blurnet_tf.evaluation.records import write_records
+from blurnet_tf.evaluation.scoring import score
 from blurnet_tf.files import replaced_folder, sha256
+from blurnet_tf.reporting.model_tables import model_transfer_rows
+from blurnet_tf.reporting.tables import markdown_table, per_cent, write_table
+from blurnet_tf.signs import class_index
 
 NAME = "attack"
 HELP = "find the sticker that makes a model see another class (RP2)"
@@ -65,18 +75,6 @@ def run(options: Any) -> int:
 
 
 def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
-    import tensorflow as tf
-
-    from blurnet_tf.attacks import RP2, load_mask, load_palette
-    from blurnet_tf.attacks.masks import bundled
-    from blurnet_tf.data.folder import load_folder
-    from blurnet_tf.evaluation.provenance import environment, write_json
-    from blurnet_tf.evaluation.records import write_records
-    from blurnet_tf.evaluation.scoring import score
-    from blurnet_tf.reporting.model_tables import model_transfer_rows
-    from blurnet_tf.reporting.tables import write_table
-    from blurnet_tf.signs import class_index
-
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # what is said to be float32 is, on a GPU too
     classifier = models.load(options)
@@ -128,8 +126,6 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
 
 
 def _markdown(row: dict[str, Any], caption: str) -> str:
-    from blurnet_tf.reporting.tables import markdown_table, per_cent
-
     titles = {
         "accuracy": "accuracy on the images, clean",
         "attack_success": "attack success",

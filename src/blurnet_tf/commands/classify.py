@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
+from blurnet_tf.attacks.classifier_checks import damaged
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_model_arguments, show
+from blurnet_tf.data.folder import read_image
 
 NAME = "classify"
 HELP = "say what a model sees in images"
@@ -60,10 +63,6 @@ def _answers(options: Any) -> Callable[[Path], Answer]:
 
 
 def _encoded(model: Path, labels: Path | None) -> Callable[[Path], Answer]:
-    import tensorflow as tf
-
-    from blurnet_tf.attacks.classifier_checks import damaged
-
     try:
         loaded = tf.saved_model.load(str(model))
     except Exception as error:  # protobuf, TensorFlow and Python each have errors of their own for damaged files
@@ -89,10 +88,6 @@ def _encoded(model: Path, labels: Path | None) -> Callable[[Path], Answer]:
 
 
 def _of_its_size(options: Any) -> Callable[[Path], Answer]:
-    import tensorflow as tf
-
-    from blurnet_tf.data.folder import read_image
-
     classifier = models.load(options)
     names = models.class_names(options.model, options.labels, classifier.classes)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from blurnet_tf.files import atomic_path
 
@@ -62,8 +63,6 @@ def levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def save_image(path: Path, pixels: NDArray[np.uint8], **settings: Any) -> None:
     """Write an image atomically, RGB or RGBA, as PNG or JPEG. The same pixels give the same bytes."""
-    from PIL import Image
-
     if path.suffix.lower() != ".png":
         settings |= {"quality": 95, "subsampling": 0}
     with atomic_path(path) as temporary:

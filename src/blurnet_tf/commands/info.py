@@ -6,9 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import keras
+
 import blurnet_tf
+from blurnet_tf.attacks.classifier import load_classifier, model_sha256
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_labels_argument, show
+from blurnet_tf.evaluation.provenance import environment
 
 NAME = "info"
 HELP = "say what is installed, or what a model is"
@@ -30,10 +34,6 @@ def run(options: Any) -> int:
 
 
 def _installed() -> dict[str, Any]:
-    import keras
-
-    from blurnet_tf.evaluation.provenance import environment
-
     known = environment()
     registered = sorted(name for name in keras.saving.get_custom_objects() if name.startswith("blurnet_tf>"))
     return {
@@ -49,8 +49,6 @@ def _installed() -> dict[str, Any]:
 
 
 def _model(path: Path, labels: Path | None) -> dict[str, Any]:
-    from blurnet_tf.attacks.classifier import load_classifier, model_sha256
-
     result: dict[str, Any] = {"model": str(path)}
     classes = None
     if (path / "saved_model.pb").is_file():

@@ -13,8 +13,6 @@ import blurnet_tf
 from blurnet_tf.commands import apply, attack, classify, info, print_sticker
 
 COMMANDS = (classify, attack, apply, print_sticker, info)
-"""The modules of the commands. None of them imports TensorFlow before it runs: `--help` is there at once."""
-
 OK, MISTAKE, USAGE, INTERRUPTED = 0, 1, 2, 130
 """The exit codes: all went well; something given was wrong; so were the arguments themselves; Ctrl-C."""
 

@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from blurnet_tf.attacks.classifier import Classifier, load_classifier
+from blurnet_tf.attacks.classifier_checks import damaged
+from blurnet_tf.data.folder import read_class_names
 from blurnet_tf.signs import CLASS_NAMES
 
 ENCODED = "classify_encoded"
@@ -21,10 +27,6 @@ def endpoints(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     Raises:
         ValueError: The file is damaged.
     """
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    from blurnet_tf.attacks.classifier_checks import damaged
-
     content = SavedModel()
     try:
         content.ParseFromString((path / "saved_model.pb").read_bytes())
@@ -46,10 +48,8 @@ def takes_files(path: Path) -> bool:
     return [*endpoint["inputs"], *endpoint["outputs"]] == ["image_bytes", "class_index", "class_name", "probability"]
 
 
-def load(options: Any) -> Any:
+def load(options: Any) -> Classifier:
     """Return the `Classifier` that the arguments of `add_model_arguments` name."""
-    from blurnet_tf.attacks.classifier import load_classifier
-
     return load_classifier(
         options.model, signature=options.signature, output=options.output, output_name=options.output_name
     )
@@ -70,8 +70,6 @@ def class_names(model: Path, labels: Path | None, classes: int | None) -> tuple[
         FileNotFoundError: `labels` is no file.
         ValueError: There are more or fewer names than outputs.
     """
-    from blurnet_tf.data.folder import read_class_names
-
     beside = (model if model.is_dir() else model.parent) / "assets" / "labels.txt"
     path = beside if labels is None and beside.is_file() else labels
     if path is None:
@@ -83,8 +81,6 @@ def class_names(model: Path, labels: Path | None, classes: int | None) -> tuple[
 
 
 def _values(values: Mapping[str, Any]) -> dict[str, str]:
-    import tensorflow as tf
-
     described = {}
     for name, info in sorted(values.items()):
         rank_unknown = info.tensor_shape.unknown_rank

@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from blurnet_tf.attacks.masks import load_mask, regions
 from blurnet_tf.commands import sticker
 from blurnet_tf.commands.arguments import add_out_argument, colour, length, show
 from blurnet_tf.commands.files import check_out, check_same_size, load_perturbation, save_image
+from blurnet_tf.data.folder import read_image
 
 NAME = "print"
 HELP = "write the sticker alone, at a physical size"
@@ -43,10 +45,6 @@ def run(options: Any) -> int:
     check_out(out, (".pdf", ".png"), force=options.force)
     perturbation = load_perturbation(options.perturbation)
     size, pixels = sticker.page_size(perturbation.shape, options.width_mm, options.dpi)
-
-    from blurnet_tf.attacks.masks import load_mask, regions
-    from blurnet_tf.data.folder import read_image
-
     mask = load_mask(options.mask)
     check_same_size(f"Mask {options.mask}", mask.shape, perturbation)
     surface = np.full(perturbation.shape, 0.5, np.float32)
