@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from blurnet_tf.attacks import RP2, load_mask
+from blurnet_tf.commands.arguments import positive
 from blurnet_tf.data import synthetic
 from blurnet_tf.defenses import VARIANTS, layer_weights, lisa_cnn, train
 from blurnet_tf.defenses.lisa_cnn import LayerWeights
@@ -53,8 +54,8 @@ class Job:
 def main(arguments: list[str] | None) -> None:
     """Time all jobs in turn, write the figures and the tables, print the tables."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--rounds", type=cli.positive, default=9, help="how often each job is timed")
-    parser.add_argument("--steps", type=cli.positive, default=5, help="steps of a job in a round")
+    parser.add_argument("--rounds", type=positive, default=9, help="how often each job is timed")
+    parser.add_argument("--steps", type=positive, default=5, help="steps of a job in a round")
     parser.add_argument("--results", type=Path, default=Path("results/bench"), help="folder to write to")
     options = parser.parse_args(arguments)
 

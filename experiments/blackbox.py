@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from blurnet_tf.attacks import RP2
+from blurnet_tf.commands.arguments import natural, positive
 from blurnet_tf.data import sources
 from blurnet_tf.defenses import TRANSFER_VARIANTS, lisa_cnn
 from blurnet_tf.evaluation.provenance import environment, weights_sha256, write_json
@@ -79,10 +80,10 @@ def _parse(arguments: list[str] | None) -> Any:
     parser.add_argument("--mask", type=Path, help="image of the mask (default: the source's sticker mask)")
     parser.add_argument("--palette", type=Path, help="printable colours, with --nps (default: the source's)")
     parser.add_argument("--target", default="speedLimit45", help="wanted class, a name or an index")
-    parser.add_argument("--steps", type=cli.positive, help="steps of the attack (default: the preset's)")
+    parser.add_argument("--steps", type=positive, help="steps of the attack (default: the preset's)")
     parser.add_argument("--penalty", type=float, default=0.002, help="lambda, the weight of the perturbation's norm")
     parser.add_argument("--nps", choices=("original", "corrected"), help="add a non-printability score")
-    parser.add_argument("--seed", type=cli.natural, default=0, help="seed of the attack")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of the attack")
     parser.add_argument("--results", type=Path, default=Path("results/blackbox"), help="folder to write to")
     return parser.parse_args(arguments)
 

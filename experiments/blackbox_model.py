@@ -11,6 +11,7 @@ import numpy as np
 
 from blurnet_tf.attacks import RP2
 from blurnet_tf.attacks.inputs import Model
+from blurnet_tf.commands.arguments import natural, number
 from blurnet_tf.defenses import FixedBlur
 from blurnet_tf.evaluation.provenance import environment, write_json
 from blurnet_tf.evaluation.records import read_records
@@ -120,8 +121,8 @@ def _parse(arguments: list[str] | None) -> Any:
     parser = cli.parser(__doc__)
     add_model_arguments(parser)
     parser.add_argument("--target", default="speedLimit45", help="wanted class, a name or an index")
-    parser.add_argument("--penalty", type=cli.penalty, default=0.002, help="lambda, the weight of the norm")
-    parser.add_argument("--seed", type=cli.natural, default=0, help="seed of the attack")
+    parser.add_argument("--penalty", type=number, default=0.002, help="lambda, the weight of the norm")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of the attack")
     return parser.parse_args(arguments)
 
 

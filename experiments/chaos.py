@@ -16,6 +16,7 @@ import time
 import zipfile
 from pathlib import Path
 
+from blurnet_tf.commands.arguments import natural, positive
 from blurnet_tf.evaluation.provenance import read_json
 from blurnet_tf.files import sha256
 from experiments import cli
@@ -32,8 +33,8 @@ class ChaosError(ValueError):
 def main(arguments: list[str] | None) -> None:
     """Run the reference and the killed sweeps."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--kills", type=cli.positive, default=20, help="how many in all")
-    parser.add_argument("--seed", type=cli.natural, default=0, help="seed of the moments")
+    parser.add_argument("--kills", type=positive, default=20, help="how many in all")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of the moments")
     parser.add_argument("--results", type=Path, default=Path("results/chaos"), help="folder to work in; emptied")
     parser.add_argument("--sweep", default="", help="further arguments of the sweep, in one string")
     options = parser.parse_args(arguments)

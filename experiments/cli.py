@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from blurnet_tf.commands.arguments import natural
 from blurnet_tf.data import sources
 from blurnet_tf.data.download import DownloadError
 from experiments.precision import PRECISIONS
@@ -81,29 +81,6 @@ def training_data(options: argparse.Namespace) -> sources.TrainingData:
     return sources.load_training(
         source, split=options.split, per_class=work.per_class, test_per_class=work.test_per_class
     )
-
-
-def natural(text: str, least: int = 0) -> int:
-    """Parse an integer of at least 0, for argparse."""
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, received {text}")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    """Parse an integer of at least 1, for argparse."""
-    return natural(text, 1)
-
-
-def penalty(text: str) -> float:
-    """Parse a lambda, a finite number of at least 0, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError(f"must be a finite number of at least 0, received {text}")
-    return value
 
 
 def run(main: Callable[[list[str] | None], None]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from blurnet_tf.commands.arguments import natural
 from blurnet_tf.defenses import layer_weights
 from blurnet_tf.evaluation.high_frequency import measure, measure_layers, write_ratios
 from blurnet_tf.evaluation.provenance import environment, weights_sha256, write_json
@@ -92,7 +93,7 @@ def _parse(arguments: list[str] | None) -> Any:
     parser = cli.parser(__doc__)
     cli.add_recipe_arguments(parser)
     parser.add_argument("--preset", choices=PRESETS, default="quick", help="of the trained variants")
-    parser.add_argument("--train-seed", type=cli.natural, default=0, help="of the trained variants")
+    parser.add_argument("--train-seed", type=natural, default=0, help="of the trained variants")
     cli.add_checkpoints_argument(parser)
     cli.add_data_dir_argument(parser)
     parser.add_argument("--blackbox", type=Path, default=Path("results/blackbox"), help="the transfer experiment")

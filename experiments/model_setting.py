@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from blurnet_tf.attacks import load_mask, load_palette
-from blurnet_tf.attacks.classifier import OUTPUTS, Classifier, load_classifier
+from blurnet_tf.attacks.classifier import Classifier, load_classifier
+from blurnet_tf.commands.arguments import add_classifier_arguments, positive
 from blurnet_tf.data import sources
-from blurnet_tf.data.folder import load_folder, read_class_names
+from blurnet_tf.data.folder import find_class_names, load_folder
 from blurnet_tf.data.split import Split
-from blurnet_tf.signs import CLASS_NAMES, class_index
+from blurnet_tf.signs import class_index
 from experiments import cli
 from experiments.presets import PRESETS
 from experiments.setting import Setting, load_setting
@@ -27,11 +28,7 @@ MOST_TARGETS = 100
 def add_model_arguments(result: argparse.ArgumentParser) -> None:
     """Add what says which model is attacked, on what, and how."""
     add = result.add_argument
-    add("--model", type=Path, required=True, help="SavedModel folder or .keras file")
-    add("--signature", help="signature of the SavedModel (default: serving_default)")
-    add("--output", choices=OUTPUTS, default="logits", help="what the model gives")
-    add("--output-name", help="which of its outputs (default: the only one, or the one called like --output)")
-    add("--labels", type=Path, help="text file of class names (default: the model's labels.txt, else LISA's)")
+    add_classifier_arguments(result)
     add("--victims", type=Path, help="folder of images to attack (default: the victims of --data)")
     add("--label", help="class of all victims (default: labels.csv in their folder)")
     add("--preset", choices=PRESETS, default="quick", help="how much work to do")
@@ -39,7 +36,7 @@ def add_model_arguments(result: argparse.ArgumentParser) -> None:
     add("--mask", type=Path, help="image of the mask, of the size of the victims (default: that of the data)")
     add("--palette", type=Path, help="printable colours, with --nps (default: that of the data)")
     add("--nps", choices=("original", "corrected"), help="add a non-printability score")
-    add("--steps", type=cli.positive, help="steps of the attack (default: the preset's)")
+    add("--steps", type=positive, help="steps of the attack (default: the preset's)")
     add("--results", type=Path, default=Path("results/models"), help="folder to write to, by the model's name")
 
 
@@ -53,8 +50,9 @@ def load_model_setting(options: Any) -> tuple[Classifier, Setting]:
     classifier = load_classifier(
         options.model, signature=options.signature, output=options.output, output_name=options.output_name
     )
-    names, where = _class_names(options.labels, classifier)
-    _check_class_names(names, where, classifier, classifier.classes)
+    names = find_class_names(options.model, options.labels, outputs=classifier.classes)
+    if names is None:
+        raise ValueError(f"LABELS= must name a file with the classes of {options.model}, which has none beside it.")
     roots = cli.data_roots(options.data_dir)
     printable = options.nps is not None
     if options.victims is None:
@@ -62,7 +60,7 @@ def load_model_setting(options: Any) -> tuple[Classifier, Setting]:
             raise ValueError(f"LABEL= needs a folder of images, VICTIMS=. Received: LABEL={options.label}, no VICTIMS")
         source = sources.resolve(options.data, roots)
         setting = load_setting(source, mask=options.mask, palette=options.palette, printable=printable)
-        setting = dataclasses.replace(setting, victims=_named_anew(setting.victims, names, where))
+        setting = dataclasses.replace(setting, victims=_named_anew(setting.victims, names, options.model))
     else:
         victims = load_folder(options.victims, label=options.label, class_names=names)
         palette_path = options.palette or cli.MASKS / "palette.csv"
@@ -80,7 +78,7 @@ def load_model_setting(options: Any) -> tuple[Classifier, Setting]:
         )
     print(setting.source.reason, flush=True)
     outputs = classifier.check(setting.victims.images).shape[1]
-    _check_class_names(names, where, classifier, outputs)
+    find_class_names(options.model, options.labels, outputs=outputs)  # again, for a file that does not say how many
     _check_mask(setting, given=options.mask is not None)
     return classifier, setting
 
@@ -111,31 +109,13 @@ def choose_targets(wanted: Sequence[str] | None, victims: Split) -> list[int]:
     return targets
 
 
-def _class_names(path: Path | None, classifier: Classifier) -> tuple[tuple[str, ...], str]:
-    """Return the names of the classes, and where they are from."""
-    root = classifier.path if classifier.path.is_dir() else classifier.path.parent
-    beside = root / "assets" / "labels.txt"
-    path = beside if path is None and beside.is_file() else path
-    if path is None:
-        return CLASS_NAMES, "LABELS= is not given, and the signs of LISA"
-    return read_class_names(path), str(path)
-
-
-def _check_class_names(names: Sequence[str], where: str, classifier: Classifier, outputs: int | None) -> None:
-    if outputs not in (None, len(names)):
-        raise ValueError(
-            f"LABELS= must name a file with one class a line for each of {outputs} outputs of {classifier.path}. "
-            f"Received: {len(names)} names ({where})"
-        )
-
-
-def _named_anew(victims: Split, names: tuple[str, ...], where: str) -> Split:
+def _named_anew(victims: Split, names: tuple[str, ...], model: Path) -> Split:
     """Return the victims of a data source with the model's own classes, which are found by name."""
     for label in sorted(set(victims.labels.tolist())):
         if victims.class_names[label] not in names:
             raise ValueError(
                 f"VICTIMS= must name a folder of images for a model without the class "
-                f"'{victims.class_names[label]}', which is that of the victims of DATA=. Received: {where}"
+                f"'{victims.class_names[label]}', which is that of the victims of DATA=. Received: {model}"
             )
     labels = np.array([names.index(victims.class_names[label]) for label in victims.labels], np.int32)
     return dataclasses.replace(victims, labels=labels, class_names=names)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from blurnet_tf.attacks import RP2
+from blurnet_tf.commands.arguments import natural, number, positive
 from blurnet_tf.data import rp2_release, sources
 from blurnet_tf.defenses import TRAINED_VARIANTS, VARIANTS
 from blurnet_tf.evaluation.provenance import environment, write_json
@@ -84,9 +85,9 @@ def _parse(arguments: list[str] | None) -> Any:
     cli.add_recipe_arguments(parser)
     choices = ("all", *TRAINED_VARIANTS, "rp2_release")
     parser.add_argument("--variant", choices=choices, nargs="+", default=["all"], help="which rows")
-    parser.add_argument("--penalties", type=cli.penalty, nargs="+", help="lambdas (default: the preset's)")
-    parser.add_argument("--seeds", type=cli.natural, nargs="+", default=[0], help="seeds of the attack")
-    parser.add_argument("--steps", type=cli.positive, help="steps of the attack (default: the preset's)")
+    parser.add_argument("--penalties", type=number, nargs="+", help="lambdas (default: the preset's)")
+    parser.add_argument("--seeds", type=natural, nargs="+", default=[0], help="seeds of the attack")
+    parser.add_argument("--steps", type=positive, help="steps of the attack (default: the preset's)")
     parser.add_argument("--mask", type=Path, help="image of the mask (default: that of the victims)")
     parser.add_argument("--palette", type=Path, help="printable colours, with --nps (default: that of the victims)")
     parser.add_argument("--nps", choices=("original", "corrected"), help="add a non-printability score")

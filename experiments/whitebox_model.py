@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.attacks import RP2
+from blurnet_tf.commands.arguments import natural, number
 from blurnet_tf.evaluation.provenance import environment, write_json
 from blurnet_tf.evaluation.records import Record, read_records
 from blurnet_tf.reporting.figures import dissimilarity_figure
@@ -69,8 +70,8 @@ def _parse(arguments: list[str] | None) -> Any:
     parser.add_argument(
         "--targets", nargs="+", help="wanted classes, names or indices (default: all that are no label)"
     )
-    parser.add_argument("--penalties", type=cli.penalty, nargs="+", help="lambdas (default: the preset's)")
-    parser.add_argument("--seeds", type=cli.natural, nargs="+", default=[0], help="seeds of the attack")
+    parser.add_argument("--penalties", type=number, nargs="+", help="lambdas (default: the preset's)")
+    parser.add_argument("--seeds", type=natural, nargs="+", default=[0], help="seeds of the attack")
     return parser.parse_args(arguments)
 
 

@@ -483,8 +483,9 @@ def test_info_says_what_a_model_is(own: Path, tmp_path: Path, capsys: Capture) -
     result = answered(capsys, "info", "--model", own / "small.keras")
     assert (result["image_size"], result["classes"], result["class_names"]) == ([12, 12], 5, None)
     assert result["bytes"] == (own / "small.keras").stat().st_size
-    assert refused(capsys, "info", "--model", own / "small.keras", "--labels", own / "signs/assets/labels.txt") == (
-        f"Class names {own}/signs/assets/labels.txt must hold a line for each of 5 outputs. Received: 18"
+    labels = own / "signs" / "assets" / "labels.txt"
+    assert refused(capsys, "info", "--model", own / "small.keras", "--labels", labels) == (
+        f"Class names {labels} must hold a line for each of 5 outputs of {own}/small.keras. Received: 18"
     )
     damaged = shutil.copytree(own / "zoo", tmp_path / "zoo")
     (damaged / "saved_model.pb").write_bytes(b"\xff\xff")

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from blurnet_tf import STOP, load_folder
+from blurnet_tf import CLASS_NAMES, STOP, load_folder
 from blurnet_tf.data import rp2_release
-from blurnet_tf.data.folder import read_class_names
+from blurnet_tf.data.folder import find_class_names, read_class_names
 
 NAMES = ("cat", "dog", "cow")
 
@@ -166,3 +166,20 @@ def test_class_names_that_are_no_text_or_not_there_are_refused(tmp_path: Path) -
 def test_the_victims_of_the_release_are_read_like_any_folder(rp2_folder: Path) -> None:
     own = rp2_release.load_victims(rp2_folder)
     assert load_folder(rp2_folder / rp2_release.VICTIMS, label=STOP).sha256() == own.sha256()
+
+
+def test_class_names_are_found_in_the_file_then_beside_the_model_then_they_are_those_of_lisa(tmp_path: Path) -> None:
+    own, export, file = tmp_path / "own.txt", tmp_path / "export", tmp_path / "small.keras"
+    own.write_text("a\nb\n")
+    (export / "assets").mkdir(parents=True)
+    assert find_class_names(export, outputs=18) == CLASS_NAMES
+    assert find_class_names(export, outputs=2) is None
+    assert find_class_names(export, outputs=None) is None
+    (export / "assets" / "labels.txt").write_text("c\nd\n")
+    assert find_class_names(export, outputs=2) == find_class_names(export, outputs=None) == ("c", "d")
+    assert find_class_names(export / "small.keras", outputs=2) == ("c", "d")  # what `make export` writes beside it
+    assert find_class_names(export, own, outputs=2) == ("a", "b")
+    assert find_class_names(file, own, outputs=None) == ("a", "b")
+    with pytest.raises(ValueError, match="Class names") as error:
+        find_class_names(export, own, outputs=18)
+    assert str(error.value) == f"Class names {own} must hold a line for each of 18 outputs of {export}. Received: 2"

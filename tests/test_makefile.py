@@ -45,8 +45,9 @@ class Project:
         (folder / "masks").mkdir()
         (folder / "src" / "blurnet_tf").mkdir(parents=True)
         (folder / "src" / "blurnet_tf" / "signs.py").touch()
-        (folder / "src" / "blurnet_tf" / "reporting").mkdir()
-        (folder / "src" / "blurnet_tf" / "reporting" / "tables.py").touch()
+        for part in ("reporting/tables.py", "commands/attack.py"):
+            (folder / "src" / "blurnet_tf" / part).parent.mkdir()
+            (folder / "src" / "blurnet_tf" / part).touch()
         (folder / "experiments").mkdir()
         (folder / "experiments" / "table1.py").touch()
         for name in ("sticker.png", "palette.csv"):
@@ -138,6 +139,13 @@ def test_a_new_look_of_the_table_runs_no_attack(project: Project, touched: str) 
     project.age()
     (project.folder / touched).touch()
     assert programs(project.make("blackbox")) == ["experiments.table1"]
+
+
+def test_an_edited_command_runs_nothing(project: Project) -> None:
+    project.make("blackbox")
+    project.age()
+    (project.folder / "src/blurnet_tf/commands/attack.py").touch()
+    assert project.make("blackbox") == []
 
 
 @pytest.mark.parametrize(

@@ -147,8 +147,7 @@ def test_an_export_is_attacked_on_the_signs_that_are_there(
     [
         (
             {"labels": None, "label": None},
-            "LABELS= must name a file with one class a line for each of 5 outputs of {own}/zoo. Received: 18 names "
-            "(LABELS= is not given, and the signs of LISA)",
+            "LABELS= must name a file with the classes of {own}/zoo, which has none beside it.",
         ),
         (
             {"victims": None},
@@ -157,7 +156,7 @@ def test_an_export_is_attacked_on_the_signs_that_are_there(
         (
             {"victims": None, "label": None, "data": "synthetic"},
             "VICTIMS= must name a folder of images for a model without the class 'stop', which is that of the victims "
-            "of DATA=. Received: {own}/classes.txt",
+            "of DATA=. Received: {own}/zoo",
         ),
         (
             {"mask": None},

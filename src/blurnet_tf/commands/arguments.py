@@ -1,4 +1,4 @@
-"""Arguments that several commands have, and what their values may be."""
+"""Arguments that several commands have, and experiments too, and what their values may be."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from blurnet_tf.attacks.classifier import OUTPUTS
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+def add_classifier_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which model is loaded, and what its outputs are called."""
     add = parser.add_argument
     add("--model", type=Path, required=True, metavar="DIR", help="SavedModel folder or .keras file")

@@ -23,31 +23,26 @@ import blurnet_tf
 from blurnet_tf.attacks import RP2, load_mask, load_palette
 from blurnet_tf.attacks.masks import bundled
 from blurnet_tf.commands import models
-from blurnet_tf.commands.arguments import add_model_arguments, natural, number, positive, show
+from blurnet_tf.commands.arguments import add_classifier_arguments, natural, number, positive, show
 from blurnet_tf.commands.files import levels, save_image
-from blurnet_tf.data.folder import load_folder
+from blurnet_tf.data.folder import find_class_names, load_folder
 from blurnet_tf.evaluation.provenance import environment, write_json
 from blurnet_tf.evaluation.records import write_records
 from blurnet_tf.evaluation.scoring import score
 from blurnet_tf.files import replaced_folder, sha256
-from blurnet_tf.reporting.model_tables import model_transfer_rows
-from blurnet_tf.reporting.tables import markdown_table, per_cent, write_table
+from blurnet_tf.reporting.model_tables import attack_markdown, model_transfer_rows
+from blurnet_tf.reporting.tables import write_table
 from blurnet_tf.signs import class_index
 
 NAME = "attack"
 HELP = "find the sticker that makes a model see another class (RP2)"
 PROVENANCE = "provenance.json"
 
-_NOTE = (
-    "Per cent, in brackets the 95% Wilson interval. Attack success: attacked images that are not classified as what "
-    "they are; prediction changed: those whose prediction differs from that of the clean image."
-)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `blurnet attack`."""
     add = parser.add_argument
-    add_model_arguments(parser)
+    add_classifier_arguments(parser)
     add("--images", type=Path, required=True, metavar="DIR", help="folder of PNG or JPEG files")
     add("--label", metavar="NAME", help="class of all images (default: labels.csv in their folder)")
     add("--target", required=True, metavar="NAME", help="wanted class, a name or an index")
@@ -78,12 +73,12 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # what is said to be float32 is, on a GPU too
     classifier = models.load(options)
-    names = models.class_names(options.model, options.labels, classifier.classes)
+    names = find_class_names(options.model, options.labels, outputs=classifier.classes)
     if names is None:
         raise ValueError(f"--labels must name a file with the classes of {options.model}, which has none beside it.")
     victims = load_folder(options.images, label=options.label, class_names=names)
     outputs = classifier.check(victims.images).shape[1]
-    models.class_names(options.model, options.labels, outputs)
+    find_class_names(options.model, options.labels, outputs=outputs)  # again, for a file that does not say how many
     target = class_index(options.target, names)
     mask_path = options.mask or bundled("sticker.png")
     mask = load_mask(mask_path)
@@ -102,7 +97,7 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
         f"{options.model}: {len(victims)} images, target {names[target]}, lambda {attack.penalty:g}, {attack.steps} "
         f"steps, seed {attack.seed}"
     )
-    markdown = _markdown(row, caption)
+    markdown = attack_markdown(row, caption)
 
     np.save(folder / "perturbation.npy", result.perturbation[0], allow_pickle=False)
     shutil.copyfile(mask_path, folder / f"mask{Path(mask_path).suffix.lower()}")
@@ -123,18 +118,6 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
     }
     write_json(folder / PROVENANCE, provenance)
     return row, markdown
-
-
-def _markdown(row: dict[str, Any], caption: str) -> str:
-    titles = {
-        "accuracy": "accuracy on the images, clean",
-        "attack_success": "attack success",
-        "prediction_changed": "prediction changed",
-        "target_reached": f"target reached: {row['target']}",
-    }
-    lines = [(title, per_cent(row, key)) for key, title in titles.items()]
-    lines.append(("L2 dissimilarity (Eq. 1, no per cent)", f"{row['l2_dissimilarity']:.3f}"))
-    return f"{caption}\n\n{markdown_table((row['row'], 'measured'), lines)}\n\n{_NOTE}\n"
 
 
 def _png_names(ids: tuple[str, ...]) -> list[str]:

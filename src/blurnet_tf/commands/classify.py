@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from blurnet_tf.attacks.classifier_checks import damaged
 from blurnet_tf.commands import models
-from blurnet_tf.commands.arguments import add_model_arguments, show
-from blurnet_tf.data.folder import read_image
+from blurnet_tf.commands.arguments import add_classifier_arguments, show
+from blurnet_tf.data.folder import find_class_names, read_image
 
 NAME = "classify"
 HELP = "say what a model sees in images"
@@ -32,7 +32,7 @@ Answer = tuple[str, int, float]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `blurnet classify`."""
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="PNG or JPEG file")
-    add_model_arguments(parser)
+    add_classifier_arguments(parser)
 
 
 def run(options: Any) -> int:
@@ -71,7 +71,7 @@ def _encoded(model: Path, labels: Path | None) -> Callable[[Path], Answer]:
     names = None
     if labels is not None:
         classes = loaded.signatures["serving_default"].structured_outputs["logits"].shape[-1]
-        names = models.class_names(model, labels, classes)
+        names = find_class_names(model, labels, outputs=classes)
 
     def answer(path: Path) -> Answer:
         if not path.is_file():
@@ -89,7 +89,7 @@ def _encoded(model: Path, labels: Path | None) -> Callable[[Path], Answer]:
 
 def _of_its_size(options: Any) -> Callable[[Path], Answer]:
     classifier = models.load(options)
-    names = models.class_names(options.model, options.labels, classifier.classes)
+    names = find_class_names(options.model, options.labels, outputs=classifier.classes)
 
     def answer(path: Path) -> Answer:
         image = read_image(path)

@@ -12,6 +12,7 @@ import blurnet_tf
 from blurnet_tf.attacks.classifier import load_classifier, model_sha256
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_labels_argument, show
+from blurnet_tf.data.folder import find_class_names
 from blurnet_tf.evaluation.provenance import environment
 
 NAME = "info"
@@ -60,7 +61,7 @@ def _model(path: Path, labels: Path | None) -> dict[str, Any]:
         result |= {"kind": "Keras file", "image_size": list(classifier.size), "classes": classes}
         files = [path]
     card = path / "assets" / "model_card.md"
-    names = models.class_names(path, labels, classes)
+    names = find_class_names(path, labels, outputs=classes)
     return result | {
         "bytes": sum(file.stat().st_size for file in files),
         "sha256": model_sha256(path),

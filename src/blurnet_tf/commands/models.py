@@ -1,4 +1,4 @@
-"""Models from files, as the commands need them: their endpoints, and what their classes are called."""
+"""Models from files, as the commands need them, and their endpoints."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from blurnet_tf.attacks.classifier import Classifier, load_classifier
 from blurnet_tf.attacks.classifier_checks import damaged
-from blurnet_tf.data.folder import read_class_names
-from blurnet_tf.signs import CLASS_NAMES
 
 ENCODED = "classify_encoded"
 """The endpoint of an export that takes files of any size."""
@@ -49,35 +47,10 @@ def takes_files(path: Path) -> bool:
 
 
 def load(options: Any) -> Classifier:
-    """Return the `Classifier` that the arguments of `add_model_arguments` name."""
+    """Return the `Classifier` that the arguments of `add_classifier_arguments` name."""
     return load_classifier(
         options.model, signature=options.signature, output=options.output, output_name=options.output_name
     )
-
-
-def class_names(model: Path, labels: Path | None, classes: int | None) -> tuple[str, ...] | None:
-    """Return the names of a model's classes, from a file, else from beside the model, else those of LISA if they fit.
-
-    Args:
-        model: The SavedModel folder or `.keras` file.
-        labels: A text file with a name a line, or `None`.
-        classes: How many outputs the model has, or `None` if that is not known.
-
-    Returns:
-        The names, or `None` if there are none.
-
-    Raises:
-        FileNotFoundError: `labels` is no file.
-        ValueError: There are more or fewer names than outputs.
-    """
-    beside = (model if model.is_dir() else model.parent) / "assets" / "labels.txt"
-    path = beside if labels is None and beside.is_file() else labels
-    if path is None:
-        return CLASS_NAMES if classes == len(CLASS_NAMES) else None
-    names = read_class_names(path)
-    if classes not in (None, len(names)):
-        raise ValueError(f"Class names {path} must hold a line for each of {classes} outputs. Received: {len(names)}")
-    return names
 
 
 def _values(values: Mapping[str, Any]) -> dict[str, str]:

@@ -90,6 +90,41 @@ def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return names
 
 
+def find_class_names(
+    model: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None, *, outputs: int | None
+) -> tuple[str, ...] | None:
+    """Return the names of a model's classes: from a file, else from beside the model, else those of LISA if they fit.
+
+    Args:
+        model: The SavedModel folder or `.keras` file. Beside it, or in it, `assets/labels.txt` is looked for, which
+            exports have.
+        labels: A text file with a name a line, or `None`.
+        outputs: How many outputs the model has, or `None` if that is not known.
+
+    Returns:
+        The names, or `None` if there are none.
+
+    Raises:
+        FileNotFoundError: `labels` is no file.
+        ValueError: The file is damaged, or has more or fewer names than the model has outputs.
+
+    Example:
+        >>> find_class_names("exports/baseline", outputs=18)[14]
+        'stop'
+    """
+    model = Path(model)
+    beside = (model if model.is_dir() else model.parent) / "assets" / "labels.txt"
+    path = beside if labels is None and beside.is_file() else labels
+    if path is None:
+        return CLASS_NAMES if outputs == len(CLASS_NAMES) else None
+    names = read_class_names(path)
+    if outputs not in (None, len(names)):
+        raise ValueError(
+            f"Class names {path} must hold a line for each of {outputs} outputs of {model}. Received: {len(names)}"
+        )
+    return names
+
+
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     """Read one PNG or JPEG file as float32 (H, W, 3), RGB in [0, 1], a photograph upright as its EXIF data says.
 

@@ -89,6 +89,18 @@ def model_transfer_markdown(rows: Sequence[Mapping[str, Any]], caption: str) -> 
     return f"{caption}\n\n{markdown_table(header, lines)}\n\n{_TRANSFER_NOTE}\n"
 
 
+def attack_markdown(row: Mapping[str, Any], caption: str) -> str:
+    """Return one row of `model_transfer_rows`, with the name of its `target`, as a table of two columns."""
+    lines = [
+        ("accuracy on the images, clean", per_cent(row, "accuracy")),
+        ("attack success", per_cent(row, "attack_success")),
+        ("prediction changed", per_cent(row, "prediction_changed")),
+        (f"target reached: {row['target']}", per_cent(row, "target_reached")),
+        ("L2 dissimilarity (Eq. 1, no per cent)", f"{row['l2_dissimilarity']:.3f}"),
+    ]
+    return f"{caption}\n\n{markdown_table((row['row'], 'measured'), lines)}\n\n{_ATTACK_NOTE}\n"
+
+
 _WHITE_BOX_NOTE = (
     "Per cent, in brackets the 95% Wilson interval for the number of images. Success: images whose prediction differs "
     "from that of the clean image. An attack is one target with one lambda; union: images that at least one attack "
@@ -98,4 +110,8 @@ _TRANSFER_NOTE = (
     "Per cent, in brackets the 95% Wilson interval. Attack success: attacked images that are not classified as what "
     "they are. The attack saw the model alone. The filters stand in front of it: those of BlurNet, on feature maps, "
     "cannot be put into a model that comes as a file."
+)
+_ATTACK_NOTE = (
+    "Per cent, in brackets the 95% Wilson interval. Attack success: attacked images that are not classified as what "
+    "they are; prediction changed: those whose prediction differs from that of the clean image."
 )
