@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import configparser
 import importlib
+import io
 import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import zlib
@@ -24,6 +26,8 @@ from blurnet_tf.attacks.masks import regions
 from blurnet_tf.commands import sticker
 from blurnet_tf.commands.main import COMMANDS, main
 from blurnet_tf.evaluation.records import read_records
+from blurnet_tf.reporting.figures import page_figure
+from blurnet_tf.reporting.style import save_figure
 from tests import foreign
 
 Capture = pytest.CaptureFixture[str]
@@ -386,6 +390,37 @@ def test_a_png_has_the_size_and_the_colours_of_the_sticker(own: Path, tmp_path: 
         assert page[y, x].tolist() == [*attacked[row, column], 255]
 
 
+def page_of(path: Path, width: float, height: float) -> np.ndarray[Any, Any]:
+    """The picture of a PDF file of one page, RGB, which must fill the page of that size in millimetres.
+
+    A picture in a PDF is that of a PNG file without its chunks: with them it is one, for Pillow to read.
+    """
+    data = path.read_bytes()
+    page = [width / 25.4 * 72, height / 25.4 * 72]
+    (box,) = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", data)
+    assert [float(side) for side in box] == pytest.approx(page, abs=1e-6)
+    drawing, picture = re.finditer(rb"obj\n<<((?:(?!endobj).)*?)>>\nstream\n(.*?)\nendstream", data, re.DOTALL)
+    (place,) = re.findall(rb"([\d. -]+) cm /I1 Do Q", b" ".join(zlib.decompress(drawing[2]).split()))
+    # Upside down, so that the rows are stored from below.
+    matrix = [float(number) for number in place.split()]
+    assert matrix == pytest.approx([page[0], 0, 0, -page[1], 0, page[1]], abs=1e-6)
+    header = picture[1]
+    rows, columns, depth = (
+        int(re.findall(rb"/%s (\d+)" % name, header)[0]) for name in (b"Height", b"Width", b"BitsPerComponent")
+    )
+    (palette,) = re.findall(rb"/Indexed /DeviceRGB \d+\s\((.*)\) \]", header, re.DOTALL) or [b""]
+    palette = re.sub(
+        rb"\\(.)", lambda found: {b"n": b"\n", b"r": b"\r"}.get(found[1], found[1]), palette, flags=re.DOTALL
+    )
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", columns, rows, depth, 3 if palette else 2, 0, 0, 0), b"PLTE": palette}
+    png = b"\x89PNG\r\n\x1a\n"
+    for kind, body in {**chunks, b"IDAT": picture[2], b"IEND": b""}.items():
+        if body or kind == b"IEND":
+            png += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    with Image.open(io.BytesIO(png)) as opened:
+        return np.asarray(opened.convert("RGB"))[::-1]
+
+
 @pytest.mark.parametrize(("more", "level"), [(["--on", "#ff0000"], (255, 0, 0)), ([], (128, 128, 128))])
 @pytest.mark.filterwarnings("always:The colours are")
 def test_a_pdf_has_the_physical_size_and_exact_colours(
@@ -399,16 +434,22 @@ def test_a_pdf_has_the_physical_size_and_exact_colours(
     assert words == (f"120 x 120 mm, 709 x 709 pixels; the sticker: 70.0 x 30.0 mm, 80.0 x 20.0 mm. Written to {out}\n")
     note = "note: The colours are those on mid-grey. Give what the sticker will cover with --image or --on.\n"
     assert notes == ("" if more else note)
-    data = out.read_bytes()
-    (box,) = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", data)
-    assert [float(side) for side in box] == pytest.approx([120 / 25.4 * 72] * 2, abs=1e-3)
-    stream = data[data.index(b"FlateDecode") :].split(b"stream\n", 1)[1]
-    page = np.frombuffer(zlib.decompressobj().decompress(stream), np.uint8).reshape(709, 709, 3)
-    colours = {tuple(colour) for colour in np.unique(page.reshape(-1, 3), axis=0).tolist()}
-    assert colours == {(0, 0, 0), (255, 255, 255), level}
-    for number, place in enumerate(re.findall(rb"(\d{10}) 00000 n", data), 1):  # the table of objects is right
-        assert data[int(place) :].startswith(b"%d 0 obj\n" % number)
-    assert int(data.split(b"startxref\n")[1].split()[0]) == data.index(b"xref\n0 ")
+    assert main([*map(str, printed(own, tmp_path / "s.png", "--perturbation", tmp_path / "zero.npy", *more))]) == 0
+    with Image.open(tmp_path / "s.png") as opened:
+        page = np.asarray(opened)
+    np.testing.assert_array_equal(page_of(out, 120, 120), np.where(page[..., 3:] > 0, page[..., :3], 255))
+    colours = {tuple(colour) for colour in np.unique(page[page[..., 3] > 0][:, :3], axis=0).tolist()}
+    assert colours == {(0, 0, 0), level}
+    first = out.read_bytes()
+    assert main([*map(str, given), "--force"]) == 0
+    assert out.read_bytes() == first
+    assert b"Date" not in first
+
+
+def test_a_pdf_of_many_colours_loses_none(tmp_path: Path) -> None:
+    pixels = DRAW.integers(0, 256, (37, 53, 3), np.uint8)  # more than fit into a palette
+    save_figure(tmp_path / "page.pdf", page_figure(pixels, (530.5, 370.25)))
+    np.testing.assert_array_equal(page_of(tmp_path / "page.pdf", 530.5, 370.25), pixels)
 
 
 def test_cut_marks_stand_at_the_corners_and_on_no_sticker() -> None:
@@ -435,7 +476,7 @@ def test_regions_are_the_parts_of_a_mask() -> None:
     ("more", "message"),
     [
         (["--width-mm", "5001"], "A page must be at most 5000 mm long. Received: 5001 x 5001 mm (width x height)"),
-        (["--dpi", "20000"], "A page must have at most 20000 pixels a side: lower --dpi. Received: 94488 x 94488"),
+        (["--dpi", "20000"], "A page must have at most 10000 pixels a side: lower --dpi. Received: 94488 x 94488"),
         (
             ["--dpi", "2"],
             "A page must have a pixel for each of the perturbation, 12 x 12 (width x height). Received: 9 x 9",

@@ -21,6 +21,8 @@ from blurnet_tf.commands import sticker
 from blurnet_tf.commands.arguments import add_out_argument, colour, length, show
 from blurnet_tf.commands.files import check_out, check_same_size, load_perturbation, save_image
 from blurnet_tf.data.folder import read_image
+from blurnet_tf.reporting.figures import page_figure
+from blurnet_tf.reporting.style import save_figure
 
 NAME = "print"
 HELP = "write the sticker alone, at a physical size"
@@ -64,7 +66,7 @@ def run(options: Any) -> int:
     on_page = tuple(tuple(int(edge) for edge in np.ceil(np.array(box) * scale)) for box in boxes)
     sticker.draw_cut_marks(page, on_page, options.dpi)  # type: ignore[arg-type]
     if out.suffix.lower() == ".pdf":
-        sticker.write_pdf(out, sticker.flatten(page), size)
+        save_figure(out, page_figure(sticker.flatten(page), size))
     else:
         save_image(out, page, dpi=(options.dpi, options.dpi))
     millimetres = size[0] / perturbation.shape[1]

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
-
-from blurnet_tf.files import atomic_path
 
 MILLIMETRES = 25.4
 """To an inch."""
 
-POINTS = 72
-"""Of PDF, to an inch."""
-
-MOST_MILLIMETRES, MOST_PIXELS = 5000, 20000
+MOST_MILLIMETRES, MOST_PIXELS = 5000, 10000
 """A longer side of a page than this is taken for a slip."""
 
 Box = tuple[int, int, int, int]
@@ -32,7 +24,7 @@ def page_size(shape: tuple[int, ...], width: float, dpi: float) -> tuple[tuple[f
         dpi: Pixels to an inch.
 
     Raises:
-        ValueError: A side is longer than 5 m or 20000 pixels, or shorter than the perturbation in pixels.
+        ValueError: A side is longer than 5 m or 10000 pixels, or shorter than the perturbation in pixels.
 
     Example:
         >>> page_size((32, 32), 600, 150)
@@ -110,38 +102,3 @@ def draw_cut_marks(page: NDArray[np.uint8], boxes: tuple[Box, ...], dpi: float) 
 def flatten(page: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return RGBA as RGB on white; what is not opaque is wholly transparent."""
     return np.where(page[..., 3:] > 0, page[..., :3], 255).astype(np.uint8)
-
-
-def write_pdf(path: Path, pixels: NDArray[np.uint8], size: tuple[float, float]) -> None:
-    """Write a PDF file of one page that is one picture, atomically. The same picture gives the same bytes.
-
-    By hand, because Pillow would compress the colours as a JPEG does, and change them.
-
-    Args:
-        path: Where to.
-        pixels: uint8 (H, W, 3), RGB.
-        size: Width and height of the page in millimetres.
-    """
-    width, height = (f"{side / MILLIMETRES * POINTS:.4f}" for side in size)
-    data = zlib.compress(pixels.tobytes(), 6)
-    content = f"q {width} 0 0 {height} 0 0 cm /Im0 Do Q".encode()
-    picture = (
-        f"<< /Type /XObject /Subtype /Image /Width {pixels.shape[1]} /Height {pixels.shape[0]} "
-        f"/ColorSpace /DeviceRGB /BitsPerComponent 8 /Filter /FlateDecode /Length {len(data)} >>"
-    )
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width} {height}] "
-        "/Resources << /XObject << /Im0 4 0 R >> >> /Contents 5 0 R >>".encode(),
-        picture.encode() + b"\nstream\n" + data + b"\nendstream",
-        f"<< /Length {len(content)} >>\nstream\n".encode() + content + b"\nendstream",
-    ]
-    file, places = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n", []
-    for number, body in enumerate(objects, 1):
-        places.append(len(file))
-        file += f"{number} 0 obj\n".encode() + body + b"\nendobj\n"
-    table = "".join(f"{place:010d} 00000 n \n" for place in places)
-    end = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>"
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(file + f"{end}\nstartxref\n{len(file)}\n%%EOF\n".encode())

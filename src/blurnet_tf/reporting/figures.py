@@ -55,6 +55,21 @@ def adversarial_figure(
 
 
 @look()
+def page_figure(pixels: NDArray[np.uint8], size: tuple[float, float]) -> Figure:
+    """Draw a picture over a whole page. As PDF its pixels are stored as they are: not resampled, not as a JPEG.
+
+    Args:
+        pixels: uint8 (H, W, 3), RGB.
+        size: Width and height of the page in millimetres.
+    """
+    figure = Figure(figsize=(size[0] / 25.4, size[1] / 25.4))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.set_axis_off()
+    axis.imshow(pixels, interpolation="none", aspect="auto")  # "none" is what leaves resampling to the reader
+    return figure
+
+
+@look()
 def perturbation_figure(perturbation: NDArray[np.float32], mask: NDArray[np.float32], *, title: str) -> Figure:
     """Draw a perturbation: each colour channel as a signed map, and what it adds to a grey sign.
 

@@ -70,7 +70,7 @@ def look() -> Iterator[None]:
 
 def save_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 300) -> None:
     """Save a figure atomically; the suffix of `path` chooses the format. The same figure gives the same bytes."""
-    metadata = {"Date": None} if Path(path).suffix == ".svg" else None
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(Path(path).suffix.lower())
     with look(), atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dpi, metadata=metadata)
 
