@@ -66,7 +66,7 @@ def test_grey_and_opaque_images_become_rgb(tmp_path: Path) -> None:
 
 def test_a_missing_folder_and_an_empty_one_are_refused(tmp_path: Path) -> None:
     assert sentence(tmp_path / "no", FileNotFoundError) == (
-        f"Folder {tmp_path}/no does not exist. Give a folder of PNG or JPEG files."
+        f"{tmp_path}/no is no folder. Give a folder of PNG or JPEG files."
     )
     assert sentence(tmp_path, FileNotFoundError) == f"Folder {tmp_path} holds no PNG or JPEG file."
 
@@ -156,7 +156,7 @@ def test_class_names_that_are_no_text_or_not_there_are_refused(tmp_path: Path) -
     path = tmp_path / "labels.txt"
     with pytest.raises(FileNotFoundError) as missing:
         read_class_names(path)
-    assert str(missing.value) == f"Class names {path} do not exist. Give a text file with one name a line."
+    assert str(missing.value) == f"Class names {path} are no file. Give a text file with one name a line."
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"must be text in UTF-8\. Received: "):
         read_class_names(path)

@@ -19,14 +19,7 @@ def add_classifier_arguments(parser: argparse.ArgumentParser) -> None:
     add("--signature", metavar="NAME", help="signature of the SavedModel (default: serving_default)")
     add("--output", choices=OUTPUTS, default="logits", help="what the model gives")
     add("--output-name", metavar="NAME", help="which of its outputs (default: the only one, or the one called so)")
-    add_labels_argument(parser)
-
-
-def add_labels_argument(parser: argparse.ArgumentParser) -> None:
-    """Add what says what the classes are called."""
-    parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="class names, one a line (default: the model's labels.txt)"
-    )
+    add("--labels", type=Path, metavar="FILE", help="class names, one a line (default: the model's, else LISA's)")
 
 
 def add_out_argument(parser: argparse.ArgumentParser, what: str) -> None:
@@ -77,4 +70,4 @@ def colour(text: str) -> tuple[int, int, int]:
 
 def show(options: Any, result: dict[str, Any], words: str) -> None:
     """Print the result of a command: as JSON if that was asked for, or in words."""
-    print(json.dumps(result, indent=2, allow_nan=False) if options.json else words)
+    print(json.dumps(result, indent=2, allow_nan=False) if options.json else words, flush=True)

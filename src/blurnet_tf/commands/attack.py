@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from blurnet_tf.attacks import RP2, load_mask, load_palette
 from blurnet_tf.attacks.masks import bundled
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_classifier_arguments, natural, number, positive, show
-from blurnet_tf.commands.files import levels, save_image
+from blurnet_tf.commands.files import check_folder, check_same_size, levels, save_image
 from blurnet_tf.data.folder import find_class_names, load_folder
 from blurnet_tf.evaluation.provenance import environment, write_json
 from blurnet_tf.evaluation.records import write_records
@@ -61,6 +60,7 @@ def run(options: Any) -> int:
     out: Path = options.out
     if out.exists() and not (options.force or (out.is_dir() and not any(out.iterdir()))):
         raise FileExistsError(f"{out} is there already. Add --force to replace it, or name another folder.")
+    check_folder(out)
     if options.palette is not None and options.nps is None:
         raise ValueError("--palette needs --nps original or --nps corrected. Received: --palette alone")
     with replaced_folder(out, marker=PROVENANCE) as folder:
@@ -82,6 +82,7 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
     target = class_index(options.target, names)
     mask_path = options.mask or bundled("sticker.png")
     mask = load_mask(mask_path)
+    check_same_size(f"Mask {mask_path}", mask, "the images", victims.images[0])
     palette_path = options.palette or bundled("palette.csv")
     palette = load_palette(palette_path) if options.nps else None
     attack = RP2(steps=options.steps, penalty=options.penalty, nps=options.nps, seed=options.seed)
@@ -100,7 +101,7 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
     markdown = attack_markdown(row, caption)
 
     np.save(folder / "perturbation.npy", result.perturbation[0], allow_pickle=False)
-    shutil.copyfile(mask_path, folder / f"mask{Path(mask_path).suffix.lower()}")
+    save_image(folder / "mask.png", levels(mask[..., 0]))
     for file, image in zip(_png_names(victims.ids), adversarial, strict=True):
         save_image(folder / "adversarial" / file, levels(image))
     write_records(folder / "records.csv", records)

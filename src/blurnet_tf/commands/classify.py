@@ -1,6 +1,6 @@
 """Say what a model sees in images.
 
-An export of this project takes PNG and JPEG files of any size: it resizes them itself. Another model takes images of
+An export of this project takes images of any size: it resizes them itself. Another model takes images of
 its own size, floating RGB in [0, 1]; nothing is resized for it. A file that cannot be read is reported, and the others
 are classified all the same; the exit code is then 1.
 """
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from blurnet_tf.attacks.classifier_checks import damaged
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_classifier_arguments, show
+from blurnet_tf.commands.files import levels
 from blurnet_tf.data.folder import find_class_names, read_image
 
 NAME = "classify"
@@ -57,29 +58,24 @@ def _answers(options: Any) -> Callable[[Path], Answer]:
     """Return what says of a file which class it is."""
     model: Path = options.model
     chosen = options.signature or options.output_name or options.output != "logits"
-    if not chosen and models.takes_files(model):
-        return _encoded(model, options.labels)
+    if not chosen and models.takes_any_size(model):
+        return _of_any_size(model, options.labels)
     return _of_its_size(options)
 
 
-def _encoded(model: Path, labels: Path | None) -> Callable[[Path], Answer]:
+def _of_any_size(model: Path, labels: Path | None) -> Callable[[Path], Answer]:
     try:
         loaded = tf.saved_model.load(str(model))
     except Exception as error:  # protobuf, TensorFlow and Python each have errors of their own for damaged files
         raise damaged(model, "SavedModel", error) from error
-    endpoint = loaded.signatures[models.ENCODED]
+    endpoint = loaded.signatures[models.ANY_SIZE]
     names = None
     if labels is not None:
         classes = loaded.signatures["serving_default"].structured_outputs["logits"].shape[-1]
         names = find_class_names(model, labels, outputs=classes)
 
     def answer(path: Path) -> Answer:
-        if not path.is_file():
-            raise FileNotFoundError(f"Image {path} is no file. Give the path of a PNG or JPEG image.")
-        try:
-            (said,) = _rows(endpoint(image_bytes=tf.constant([path.read_bytes()])))
-        except tf.errors.InvalidArgumentError as error:
-            raise ValueError(f"{path} must be a readable PNG or JPEG image.") from error
+        said = {key: value[0].numpy() for key, value in endpoint(image=levels(read_image(path))[None]).items()}
         index = int(said["class_index"])
         return said["class_name"].decode() if names is None else names[index], index, float(said["probability"])
 
@@ -115,8 +111,10 @@ def _of_its_size(options: Any) -> Callable[[Path], Answer]:
 
 def _softmax(options: Any, logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the probabilities of one image, (classes,), unless the logits (1, classes) are something else."""
-    if logits.ndim != 2 or not np.isfinite(logits).all():
-        raise ValueError(f"Model {options.model} must return finite answers (n, classes). Received: {logits.tolist()}")
+    if logits.ndim != 2:
+        raise ValueError(f"Model {options.model} must return {options.output} (1, classes). Received: {logits.shape}")
+    if not np.isfinite(logits).all():
+        raise ValueError(f"Model {options.model} must return finite {options.output}. Received: NaN or infinity")
     # The logits of a model that gives probabilities are their logarithms.
     likely = (logits if options.output == "logits" else np.exp(logits))[0]
     if (likely.min() >= 0 and abs(likely.sum() - 1) < 1e-3) != (options.output == "probabilities"):
@@ -124,8 +122,3 @@ def _softmax(options: Any, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         raise ValueError(f"Model {options.model} gives {other}. Add --output {other}.")
     exponentials = np.exp(logits[0] - logits.max())
     return exponentials / exponentials.sum()
-
-
-def _rows(answers: dict[str, Any]) -> list[dict[str, Any]]:
-    columns = {name: np.asarray(value) for name, value in answers.items()}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ def check_out(path: Path, suffixes: tuple[str, ...], *, force: bool) -> None:
 
     Raises:
         ValueError: Its suffix is another.
-        FileExistsError: There is something already, and nobody said that it may go.
+        OSError: There is something already, and nobody said that it may go, or nothing can be written there.
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise ValueError(f"--out must end in {' or '.join(suffixes)}. Received: {path}")
@@ -25,6 +27,16 @@ def check_out(path: Path, suffixes: tuple[str, ...], *, force: bool) -> None:
         raise FileExistsError(f"{path} is a folder. Name a file.")
     if path.exists() and not force:
         raise FileExistsError(f"{path} is there already. Add --force to replace it, or name another file.")
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Raise OSError unless `path` lies in a folder that may be written to, or that can be made."""
+    nearest = next(parent for parent in path.absolute().parents if parent.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"--out must lie in a folder. Received: {path}, where {nearest.name} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(f"--out must lie in a folder that may be written to. Received: {path}")
 
 
 def load_perturbation(path: Path) -> NDArray[np.float32]:
@@ -40,9 +52,14 @@ def load_perturbation(path: Path) -> NDArray[np.float32]:
     if not path.is_file():
         raise FileNotFoundError(f"Perturbation {path} is no file. Give a .npy file, such as `blurnet attack` writes.")
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"Perturbation {path} must be a .npy file that NumPy can read. Received: {error}") from error
+        with path.open("rb") as file:  # NumPy leaves it open if it is no whole archive
+            array = np.load(file, allow_pickle=False)
+    except (
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+    ) as error:  # what NumPy says is about pickles, which are no way out
+        raise ValueError(f"Perturbation {path} must be a .npy file that holds an array of numbers.") from error
     if not isinstance(array, np.ndarray):
         raise ValueError(f"Perturbation {path} must hold one array. Received: an archive of {len(array.files)}")
     if array.ndim == 4 and len(array) == 1:
@@ -51,9 +68,11 @@ def load_perturbation(path: Path) -> NDArray[np.float32]:
         raise ValueError(
             f"Perturbation {path} must be a floating array (H, W, 3). Received: {array.dtype}, shape={array.shape}"
         )
-    if not np.isfinite(array).all():
-        raise ValueError(f"Perturbation {path} must be finite. Received: NaN or infinity")
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large for float32 is infinite now, and refused
+        perturbation = array.astype(np.float32)
+    if not np.isfinite(perturbation).all():
+        raise ValueError(f"Perturbation {path} must be finite in float32. Received: NaN or infinity")
+    return perturbation
 
 
 def levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -62,18 +81,18 @@ def levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def save_image(path: Path, pixels: NDArray[np.uint8], **settings: Any) -> None:
-    """Write an image atomically, RGB or RGBA, as PNG or JPEG. The same pixels give the same bytes."""
+    """Write an image atomically, grey, RGB or RGBA, as PNG or JPEG. The same pixels give the same bytes."""
     if path.suffix.lower() != ".png":
         settings |= {"quality": 95, "subsampling": 0}
     with atomic_path(path) as temporary:
         Image.fromarray(pixels).save(temporary, **settings)
 
 
-def check_same_size(what: str, shape: tuple[int, ...], perturbation: NDArray[np.float32]) -> None:
-    """Raise ValueError unless something has the height and width of a perturbation."""
-    height, width = perturbation.shape[:2]
-    if shape[:2] != (height, width):
+def check_same_size(what: str, image: NDArray[Any], other: str, wanted: NDArray[Any]) -> None:
+    """Raise ValueError unless an image has the height and width of another; `what` and `other` name them."""
+    (height, width), (wanted_height, wanted_width) = image.shape[:2], wanted.shape[:2]
+    if (height, width) != (wanted_height, wanted_width):
         raise ValueError(
-            f"{what} must have the size of the perturbation, {height}x{width} (height x width). "
-            f"Received: {shape[0]}x{shape[1]}"
+            f"{what} must have the size of {other}, {wanted_height}x{wanted_width} (height x width). "
+            f"Received: {height}x{width}"
         )

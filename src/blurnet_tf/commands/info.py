@@ -11,7 +11,7 @@ import keras
 import blurnet_tf
 from blurnet_tf.attacks.classifier import load_classifier, model_sha256
 from blurnet_tf.commands import models
-from blurnet_tf.commands.arguments import add_labels_argument, show
+from blurnet_tf.commands.arguments import show
 from blurnet_tf.data.folder import find_class_names
 from blurnet_tf.evaluation.provenance import environment
 
@@ -22,14 +22,11 @@ HELP = "say what is installed, or what a model is"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `blurnet info`."""
     parser.add_argument("--model", type=Path, metavar="DIR", help="SavedModel folder or .keras file")
-    add_labels_argument(parser)
 
 
 def run(options: Any) -> int:
     """Print what is known."""
-    if options.labels is not None and options.model is None:
-        raise ValueError("--labels needs --model. Received: --labels alone")
-    result = _installed() if options.model is None else _model(options.model, options.labels)
+    result = _installed() if options.model is None else _model(options.model)
     show(options, result, "\n".join(_lines(result)))
     return 0
 
@@ -49,7 +46,7 @@ def _installed() -> dict[str, Any]:
     }
 
 
-def _model(path: Path, labels: Path | None) -> dict[str, Any]:
+def _model(path: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"model": str(path)}
     classes = None
     if (path / "saved_model.pb").is_file():
@@ -61,7 +58,7 @@ def _model(path: Path, labels: Path | None) -> dict[str, Any]:
         result |= {"kind": "Keras file", "image_size": list(classifier.size), "classes": classes}
         files = [path]
     card = path / "assets" / "model_card.md"
-    names = find_class_names(path, labels, outputs=classes)
+    names = find_class_names(path, outputs=classes)
     return result | {
         "bytes": sum(file.stat().st_size for file in files),
         "sha256": model_sha256(path),

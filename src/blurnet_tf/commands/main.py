@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import traceback
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _note
         try:
             return int(options.run(options))
+        except BrokenPipeError:  # such as `blurnet info | head`: who reads the output has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+            return OK
         except (OSError, ValueError) as error:
             if options.debug:
                 traceback.print_exc()

@@ -12,8 +12,8 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from blurnet_tf.attacks.classifier import Classifier, load_classifier
 from blurnet_tf.attacks.classifier_checks import damaged
 
-ENCODED = "classify_encoded"
-"""The endpoint of an export that takes files of any size."""
+ANY_SIZE = "classify"
+"""The endpoint of an export that takes images of any size."""
 
 
 def endpoints(path: Path) -> dict[str, dict[str, dict[str, str]]]:
@@ -38,12 +38,13 @@ def endpoints(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     }
 
 
-def takes_files(path: Path) -> bool:
-    """Return whether a model is an export of this project: its `classify_encoded` takes files of any size."""
+def takes_any_size(path: Path) -> bool:
+    """Return whether a model is an export of this project: its `classify` takes uint8 images of any size."""
     if not (path / "saved_model.pb").is_file():
         return False
-    endpoint = endpoints(path).get(ENCODED, {"inputs": {}, "outputs": {}})
-    return [*endpoint["inputs"], *endpoint["outputs"]] == ["image_bytes", "class_index", "class_name", "probability"]
+    endpoint = endpoints(path).get(ANY_SIZE, {"inputs": {}, "outputs": {}})
+    takes_levels = endpoint["inputs"] == {"image": "uint8 (None, None, None, 3)"}
+    return takes_levels and list(endpoint["outputs"]) == ["class_index", "class_name", "probability"]
 
 
 def load(options: Any) -> Classifier:

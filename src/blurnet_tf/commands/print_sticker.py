@@ -48,11 +48,11 @@ def run(options: Any) -> int:
     perturbation = load_perturbation(options.perturbation)
     size, pixels = sticker.page_size(perturbation.shape, options.width_mm, options.dpi)
     mask = load_mask(options.mask)
-    check_same_size(f"Mask {options.mask}", mask.shape, perturbation)
+    check_same_size(f"Mask {options.mask}", mask, "the perturbation", perturbation)
     surface = np.full(perturbation.shape, 0.5, np.float32)
     if options.image is not None:
         surface = read_image(options.image)
-        check_same_size(f"{options.image}", surface.shape, perturbation)
+        check_same_size(f"Image {options.image}", surface, "the perturbation", perturbation)
     elif options.on is not None:
         surface = np.broadcast_to(np.array(options.on, np.float32) / 255, perturbation.shape)
     else:

@@ -47,7 +47,7 @@ def load_folder(
     """
     path, class_names = Path(path), tuple(class_names)
     if not path.is_dir():
-        raise FileNotFoundError(f"Folder {path} does not exist. Give a folder of PNG or JPEG files.")
+        raise FileNotFoundError(f"{path} is no folder. Give a folder of PNG or JPEG files.")
     files = sorted((file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()), key=_order)
     if not files:
         raise FileNotFoundError(f"Folder {path} holds no PNG or JPEG file.")
@@ -76,7 +76,7 @@ def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"Class names {path} do not exist. Give a text file with one name a line.")
+        raise FileNotFoundError(f"Class names {path} are no file. Give a text file with one name a line.")
     try:
         names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
     except UnicodeDecodeError as error:
