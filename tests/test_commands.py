@@ -323,6 +323,10 @@ def test_an_attack_writes_a_folder_and_says_what_it_reached(own: Path, tmp_path:
             {"model": "{own}"},
             "Model {own} must be a SavedModel folder or a .keras file. Received: a folder without saved_model.pb",
         ),
+        (
+            {"penalty": "1e40"},
+            "The attack must stay finite: lower --penalty. Received: NaN or infinity in the perturbation",
+        ),
         ({"palette": "p.csv"}, "--palette needs --nps original or --nps corrected. Received: --palette alone"),
         (
             {"label": None},
@@ -334,6 +338,7 @@ def test_an_attack_writes_a_folder_and_says_what_it_reached(own: Path, tmp_path:
         ),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The model takes", "ignore:The loss became")
 def test_an_attack_that_cannot_be_leaves_nothing(
     changes: dict[str, str | None], message: str, own: Path, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -603,6 +603,7 @@ def test_an_attack_without_a_progress_bar_can_be_interrupted(capsys: pytest.Capt
     assert sum(parts) == 301
     assert len(parts) == len(list(rp2._chunks(301, True))) > 40
     assert sum(rp2._chunks(3, False)) == 3
+    assert set(rp2._chunks(100_000, False)) == {20}
     assert "301/301" in capsys.readouterr().out
 
 

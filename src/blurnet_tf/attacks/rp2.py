@@ -24,6 +24,9 @@ from blurnet_tf.attacks import inputs
 from blurnet_tf.attacks.inputs import Model
 from blurnet_tf.attacks.rp2_step import HISTORY, Problem, compile_steps, masked, place_as, start
 
+MOST_STEPS = 20
+"""In one call of the graph, so that a long attack too answers Ctrl-C in a second or two."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RP2:
@@ -264,12 +267,12 @@ class AttackResult:
 
 
 def _chunks(total: int, progress: bool) -> Iterator[int]:
-    """Yield how many steps to take in one call of the graph, some fifty times, and show a progress bar if asked.
+    """Yield how many steps to take in one call of the graph, some fifty times or more, with a progress bar if asked.
 
     Without one too: Python can answer Ctrl-C or SIGTERM only between two calls.
     """
     bar = keras.utils.Progbar(total, unit_name="step") if progress else None
-    size = math.ceil(total / 50)
+    size = min(math.ceil(total / 50), MOST_STEPS)
     for done in range(0, total, size):
         count = min(size, total - done)
         yield count

@@ -17,8 +17,12 @@ def add_classifier_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", type=Path, required=True, metavar="DIR", help="SavedModel folder or .keras file")
     add("--signature", metavar="NAME", help="signature of the SavedModel (default: serving_default)")
-    add("--output", choices=OUTPUTS, default="logits", help="what the model gives")
-    add("--output-name", metavar="NAME", help="which of its outputs (default: the only one, or the one called so)")
+    add("--output", choices=OUTPUTS, default="logits", help="what the model gives (default: logits)")
+    add(
+        "--output-name",
+        metavar="NAME",
+        help="which of its outputs (default: the only one, or the one called like --output)",
+    )
     add("--labels", type=Path, metavar="FILE", help="class names, one a line (default: the model's, else LISA's)")
 
 

@@ -88,6 +88,8 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
     attack = RP2(steps=options.steps, penalty=options.penalty, nps=options.nps, seed=options.seed)
     progress = False if options.json else None
     result = attack(classifier, victims.images, target, mask, labels=victims.labels, palette=palette, progress=progress)
+    if not np.isfinite(result.perturbation).all():
+        raise ValueError("The attack must stay finite: lower --penalty. Received: NaN or infinity in the perturbation")
     adversarial = result.apply(victims.images)[0]
     name = classifier.name
     scored: dict[str, Any] = {"target": target, "penalty": attack.penalty, "seed": attack.seed}

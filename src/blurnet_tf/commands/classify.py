@@ -1,8 +1,8 @@
 """Say what a model sees in images.
 
-An export of this project takes images of any size: it resizes them itself. Another model takes images of
-its own size, floating RGB in [0, 1]; nothing is resized for it. A file that cannot be read is reported, and the others
-are classified all the same; the exit code is then 1.
+An export of this project takes images of any size: it resizes them itself. Another model takes images of its own size,
+floating RGB in [0, 1]; nothing is resized for it. A file that cannot be read is reported, and the others are classified
+all the same; the exit code is then 1.
 """
 
 from __future__ import annotations

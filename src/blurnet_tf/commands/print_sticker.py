@@ -2,9 +2,9 @@
 
 The page is as large as the whole picture that was attacked: with --width-mm the width of the sign that fills it, the
 parts of the sticker lie where they belong. A perturbation is a difference, and a printer prints colours: those of
-clip(x + M.d), where x is what the sticker covers. Give it as one of the attacked images, --image, or as one colour,
---on. Each pixel of the perturbation becomes a rectangle of one colour. Outside the sticker a PDF is white and a PNG
-transparent. Print at 100%, not "fitted to the page".
+clip(x + M.d), where x is what the sticker covers. Give it as one of the images before the attack, --image, or as one
+colour, --on. Each pixel of the perturbation becomes a rectangle of one colour. Outside the sticker a PDF is white and a
+PNG transparent. Print at 100%, not "fitted to the page".
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--perturbation", type=Path, required=True, metavar="FILE", help=".npy file, as `blurnet attack` writes it")
     add("--mask", type=Path, required=True, metavar="FILE", help="image of the mask of that attack")
     surface = parser.add_mutually_exclusive_group()
-    surface.add_argument("--image", type=Path, metavar="FILE", help="what the sticker is put on: an attacked image")
+    surface.add_argument(
+        "--image", type=Path, metavar="FILE", help="what the sticker is put on: one of the images, clean"
+    )
     surface.add_argument("--on", type=colour, metavar="RRGGBB", help="or one colour (default: mid-grey)")
     add("--width-mm", type=length, required=True, metavar="MM", help="width of the whole picture in millimetres")
     add("--dpi", type=length, default=150.0, help="pixels to an inch (default: 150)")
