@@ -94,8 +94,9 @@ REPORTED := $(addprefix $(OUT)/,table1.json table1.csv table1.md adversarial.png
 REPORTING := $(wildcard src/blurnet_tf/reporting/*.py src/blurnet_tf/evaluation/*.py) experiments/table1.py
 SPECTRA := $(addprefix src/blurnet_tf/evaluation/,spectra.py feature_maps.py high_frequency.py)
 ELSEWHERE := $(wildcard $(addprefix src/blurnet_tf/,__main__.py reporting/*.py export/*.py commands/*.py))
-SOURCES := $(filter-out $(ELSEWHERE) $(SPECTRA),$(wildcard src/blurnet_tf/*.py src/blurnet_tf/*/*.py)) $(wildcard $(addprefix experiments/,blackbox.py checkpoints.py \
-  cli.py kept.py locks.py precision.py presets.py setting.py training.py))
+SOURCES := $(filter-out $(ELSEWHERE) $(SPECTRA),$(wildcard src/blurnet_tf/*.py src/blurnet_tf/*/*.py)) \
+  $(wildcard $(addprefix experiments/,blackbox.py checkpoints.py cli.py kept.py locks.py precision.py presets.py \
+  setting.py training.py))
 RELEASE := $(wildcard $(foreach root,$(BLURNET_DATA) $(DATA_DIR),$(root)/rp2/*.txt $(root)/rp2/*/*))
 BASELINE := $(CHECKPOINTS)/$(if $(filter-out quick,$(PRESET)),$(PRESET)/)$(if $(filter-out 0,$(TRAIN_SEED)),seed-$(TRAIN_SEED)/)baseline.keras
 
@@ -154,7 +155,8 @@ FIGURES := $(RESULTS)/figures
 
 figures: $(filter-out $(wildcard $(ATTACKED)),$(ATTACKED)) | $(RUN_ENV)  ## Figures 1 to 4, of what blackbox and whitebox stored
 	@$(PY) -m experiments.figures --data-dir $(DATA_DIR) --preset $(PRESET) --train-seed $(TRAIN_SEED) \
-	  --split $(SPLIT) --init $(INIT) --checkpoints $(CHECKPOINTS) --blackbox $(OUT) --whitebox $(WHITEBOX) $(ARGS) --results $(FIGURES)
+	  --split $(SPLIT) --init $(INIT) --checkpoints $(CHECKPOINTS) --blackbox $(OUT) --whitebox $(WHITEBOX) $(ARGS) \
+	  --results $(FIGURES)
 
 # --- The report: one page of whatever is stored; it says which command makes what it lacks --------------------------
 report: $(RUN_ENV)  ## All results on one page, RESULTS/report.html

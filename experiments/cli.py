@@ -24,11 +24,17 @@ MASKS = ROOT / "masks"
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser that shows defaults, with the arguments that every program has."""
-    result = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
-    )
+    result = argparse.ArgumentParser(description=description, formatter_class=_Defaults, allow_abbrev=False)
     result.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return result
+
+
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds a default to the help of an argument that has one and does not name it itself."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        named = action.default is None or action.default is False or "(default:" in (action.help or "")
+        return action.help if named else super()._get_help_string(action)
 
 
 def add_training_arguments(result: argparse.ArgumentParser) -> None:

@@ -415,6 +415,17 @@ def test_a_program_says_a_mistake_without_a_traceback(tmp_path: Path) -> None:
     assert not (tmp_path / "blackbox" / "table1.json").exists()
 
 
+def test_the_help_names_each_default_once() -> None:
+    parser = cli.parser("About.")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the attack")
+    parser.add_argument("--mask", help="image of the mask (default: that of the victims)")
+    parser.add_argument("--model", help="which one")
+    said = " ".join(parser.format_help().split())
+    assert "seed of the attack (default: 0) --mask MASK image of the mask (default: that of the victims) --model" in said
+    assert said.endswith("which one")
+    assert "show the traceback of an error --seed" in said
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     result = make("blackbox", "DATA=lisa", "ARGS=--debug", f"RESULTS={tmp_path}")
     assert "Traceback" in result.stderr
