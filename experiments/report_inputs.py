@@ -49,7 +49,14 @@ def read_white_box(folder: Path) -> WhiteBox | str:
     )
     legitimate = {name: Rate(row["legitimate"]["correct"], row["legitimate"]["n"]) for name, row in run["rows"].items()}
     floor = [record for path in floors for record in read_records(path)]
-    if not is_counted(rows, white_box_table(found.records, floor, legitimate, class_names=run["class_names"])):
+
+    def count(records: Sequence[Record]) -> list[dict[str, Any]]:
+        return white_box_table(records, floor, legitimate, class_names=run["class_names"])
+
+    penalties = sorted({record.penalty for record in found.records})
+    parts = [(one, count([record for record in found.records if record.penalty == one])) for one in penalties]
+    alone = [{"lambda": penalty, **row} for penalty, part in parts for row in part]
+    if not (is_counted(rows, count(found.records)) and (not found.by_lambda or is_counted(found.by_lambda, alone))):
         return "Table 2 is not what the cells of its run count: `make whitebox` counts them again."
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import json
 import os
@@ -105,12 +104,6 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
-
-    def picture(self, path: Path, clip: dict[str, float] | None = None) -> None:
-        """Write a picture of the page, or of a part of it, to a PNG file."""
-        more = {"clip": clip | {"scale": 1}} if clip else {}
-        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True, **more)
-        path.write_bytes(base64.b64decode(answer["data"]))
 
     def _receive(self) -> dict[str, Any]:
         deadline = time.monotonic() + PATIENCE

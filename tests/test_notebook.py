@@ -116,7 +116,7 @@ def run(committed: nbformat.NotebookNode, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.slow
-def test_a_run_shows_what_the_committed_one_shows(run: Run, committed: nbformat.NotebookNode) -> None:
+def test_a_run_shows_things_of_the_kinds_that_are_committed(run: Run, committed: nbformat.NotebookNode) -> None:
     *cells, _ = code_cells(run.notebook)
     assert {cell.id: kinds(cell) for cell in cells} == {cell.id: kinds(cell) for cell in code_cells(committed)}
 

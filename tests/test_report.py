@@ -335,6 +335,16 @@ def test_several_lambdas_and_seeds_have_a_line_for_each_lambda_over_the_seeds(co
     assert "seeds of the attack0, 3" in page.texts["provenance"].replace("\n", "")
 
 
+def test_a_table_by_lambda_that_its_cells_do_not_count_is_not_shown(copy: Path) -> None:
+    shutil.rmtree(copy / "results" / "whitebox" / "cells")
+    write_whitebox(copy / "results" / "whitebox", "f" * 64, penalties=(0.002, 0.5), seeds=(0, 3))
+    path = copy / "results" / "whitebox" / "table2_by_lambda.json"
+    rows = json.loads(path.read_text())
+    rows[-1]["average_success"] += 0.0123
+    path.write_text(json.dumps(rows))
+    assert "Table 2 is not what the cells of its run count" in Page(make(copy)).texts["table2"]
+
+
 def up_to(share: float) -> float:
     return round(curves.BOTTOM - (curves.BOTTOM - curves.TOP) * share, 1)
 

@@ -57,7 +57,7 @@ def _heat_map(
         shares: list[float | None] = [rate(group).value if group else None for group in groups]
         shares += [column[name] for column in beside.values()]
         rows.append((Cell(text=title), *map(heat_cell, shares)))
-    header = ("", *(class_names[target] for target in targets), *beside)
+    header = ("model", *(class_names[target] for target in targets), *beside)
     return Table(caption=caption, header=header, rows=rows, notes=notes, heat=True)
 
 

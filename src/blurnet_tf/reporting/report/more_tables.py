@@ -68,8 +68,8 @@ def _own_white_box(name: str, found: Rows) -> Table:
             f"lambda {penalties}, {run['attack']['steps']} steps, attack seed {seeds}"
         ),
         header=(
-            "", "accuracy, clean", "average success", "worst success", "worst target", "any target", "target reached",
-            "L2 dissimilarity", "white sticker", "random sticker, at most",
+            "model", "accuracy, clean", "average success", "worst success", "worst target", "any target",
+            "target reached", "L2 dissimilarity", "white sticker", "random sticker, at most",
         ),
         rows=[line],
         notes=[f"{_INTERVAL} for the number of images. Success: images whose prediction the attack changes."],
@@ -94,7 +94,7 @@ def _own_transfer(name: str, found: Rows) -> Table:
             f"lambda {attack['penalty']:g}, {attack['steps']} steps, seed {attack['seed']}"
         ),
         header=(
-            "", "accuracy", "attack success", "prediction changed", "target reached", "L2 dissimilarity", "n",
+            "model", "accuracy", "attack success", "prediction changed", "target reached", "L2 dissimilarity", "n",
         ),
         rows=lines,
         notes=[

@@ -31,7 +31,7 @@ def table_1(transfer: Transfer) -> Table:
         f"{run['data']['n']} stop signs ({run['data']['source']}), target {attack['target_name']}, "
         f"lambda {attack['penalty']:g}, {attack['steps']} steps, seed {attack['seed']}"
     )
-    header = ("", "accuracy", "paper", "attack success", "paper", "target reached", "L2 dissimilarity", "n")
+    header = ("model", "accuracy", "paper", "attack success", "paper", "target reached", "L2 dissimilarity", "n")
     notes = [
         _DRAWN,
         "Attack success: attacked signs that are not classified as what they are, so that errors on clean signs count "
@@ -49,8 +49,8 @@ def table_2(white_box: WhiteBox) -> list[Table]:
         f"targets, lambda {penalties}, {run['attack']['steps']} steps, attack seed {seeds}, preset {run['preset']}"
     )
     header = (
-        "", "accuracy", "paper", "average success", "paper", "worst success", "paper", "worst target", "any target",
-        "L2 dissimilarity", "paper",
+        "model", "accuracy", "paper", "average success", "paper", "worst success", "paper", "worst target",
+        "any target", "L2 dissimilarity", "paper",
     )  # fmt: skip
     rows = [
         (
@@ -96,7 +96,7 @@ def _over_the_seeds(rows: Sequence[Row]) -> Table:
     names = ("average success", "worst success", "any target", "L2 dissimilarity")
     return Table(
         caption=f"The least and the most over the {len(rows[0]['seeds'])} seeds of the attack",
-        header=("", *(text for name in names for text in (f"{name}, least", "most"))),
+        header=("model", *(text for name in names for text in (f"{name}, least", "most"))),
         rows=lines,
         notes=["Per cent. The table above has the means over the seeds."],
     )
@@ -118,7 +118,15 @@ def _by_lambda(white_box: WhiteBox) -> Table:
     ]
     return Table(
         caption="Each lambda alone",
-        header=("", "lambda", "average success", "worst success", "worst target", "any target", "L2 dissimilarity"),
+        header=(
+            "model",
+            "lambda",
+            "average success",
+            "worst success",
+            "worst target",
+            "any target",
+            "L2 dissimilarity",
+        ),
         rows=lines,
         notes=[_INTERVAL],
     )
@@ -141,7 +149,7 @@ def _floor(rows: Sequence[Row]) -> Table:
     return Table(
         caption="Without an attack, and what the attacks reach of their targets",
         header=(
-            "", "accuracy on the signs", "white sticker", "black sticker", "random", "at most", "target reached",
+            "model", "accuracy on the signs", "white sticker", "black sticker", "random", "at most", "target reached",
             "at most",
         ),
         rows=lines,
