@@ -277,7 +277,7 @@ def test_an_attack_writes_a_folder_and_says_what_it_reached(own: Path, tmp_path:
     out = tmp_path / "out"
     assert main(attack(own, out)) == 0
     words, _ = capsys.readouterr()
-    written = ["adversarial", "mask.png", "perturbation.npy", "provenance.json", "records.csv"]
+    written = ["adversarial", "attack.json", "mask.png", "perturbation.npy", "records.csv"]
     assert sorted(path.name for path in out.iterdir()) == [*written, "table.csv", "table.json", "table.md"]
     assert words == f"{(out / 'table.md').read_text()}\nWritten to {out}\n"
     assert "target reached: eel" in words
@@ -295,7 +295,7 @@ def test_an_attack_writes_a_folder_and_says_what_it_reached(own: Path, tmp_path:
         clean = np.asarray(Image.open(own / "images" / f"{index}.png"))
         attacked = np.asarray(Image.open(out / "adversarial" / f"{index}.png"))
         np.testing.assert_array_equal(attacked, apply_to_photograph(clean, perturbation))
-    provenance = json.loads((out / "provenance.json").read_text())
+    provenance = json.loads((out / "attack.json").read_text())
     assert provenance["attack"]["target_name"] == "eel"
     assert provenance["model"]["name"] == "zoo"
 
@@ -347,12 +347,23 @@ def test_an_attack_that_cannot_be_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_force_removes_no_folder_of_somebody_else(own: Path, tmp_path: Path, capsys: Capture) -> None:
-    (tmp_path / "letter.txt").touch()
-    assert refused(capsys, *attack(own, tmp_path), "--force") == (
-        f"{tmp_path} was not written here: it has no provenance.json. Move it away, or name another folder."
+@pytest.mark.parametrize("force", [[], ["--force"]], ids=["", "force"])
+@pytest.mark.parametrize("name", ["letter.txt", "provenance.json"])  # the latter as of `make blackbox` and others
+def test_force_removes_no_folder_of_somebody_else(
+    name: str, force: list[str], own: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / name).touch()
+    assert refused(capsys, *attack(own, tmp_path), *force) == (
+        f"{tmp_path} was not written here: it has no attack.json. Move it away, or name another folder."
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]], ids=["", "force"])
+def test_an_attack_is_no_file(force: list[str], own: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "file").touch()
+    assert refused(capsys, *attack(own, tmp_path / "file"), *force) == f"{tmp_path}/file is a file. Name a folder."
+    assert (tmp_path / "file").is_file()
 
 
 # apply

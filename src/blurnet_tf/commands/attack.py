@@ -4,8 +4,9 @@ The images must have the size that the model takes: nothing is resized, because 
 classes stand in labels.csv in their folder (lines of file,label), or are all --label.
 
 The folder --out then has perturbation.npy (float32, height x width x 3, 0 outside the mask, 1.0 is the full range), the
-mask, records.csv, table.{md,csv,json}, provenance.json, and adversarial/ with a PNG for each image: rounded to 8 bits,
-where the records are of the images before that. The folder is written whole, or not at all.
+mask, records.csv, table.{md,csv,json}, attack.json (the provenance), and adversarial/ with a PNG for each image:
+rounded to 8 bits, where the records are of the images before that. The folder is written whole, or not at all; --force
+replaces no folder without an attack.json.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from blurnet_tf.signs import class_index
 
 NAME = "attack"
 HELP = "find the sticker that makes a model see another class (RP2)"
-PROVENANCE = "provenance.json"
+PROVENANCE = "attack.json"
+"""No `provenance.json`: the folders of `make blackbox` and others have one too, and --force would replace them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: Any) -> int:
     """Attack, write the folder and say what the attack reached."""
     out: Path = options.out
-    if out.exists() and not (options.force or (out.is_dir() and not any(out.iterdir()))):
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{out} is a file. Name a folder.")
+    if (out / PROVENANCE).is_file() and not options.force:  # any other folder is refused below, --force or not
         raise FileExistsError(f"{out} is there already. Add --force to replace it, or name another folder.")
     check_folder(out)
     if options.palette is not None and options.nps is None:
