@@ -556,8 +556,15 @@ def test_regions_are_the_parts_of_a_mask() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--width-mm", "5001"], "A page must be at most 5000 mm long. Received: 5001 x 5001 mm (width x height)"),
-        (["--dpi", "20000"], "A page must have at most 10000 pixels a side: lower --dpi. Received: 94488 x 94488"),
+        *(
+            (
+                ["--width-mm", width],
+                f"A page must be from 1 to 5000 mm a side: change --width-mm. Received: {said} mm (width x height)",
+            )
+            for width, said in (("5001", "5001 x 5001"), ("1e308", "1e+308 x inf"), ("0.9", "0.9 x 0.9"))
+        ),
+        (["--dpi", "20000"], "A page must have at most 10000 pixels a side: lower --dpi. Received: 94488.2 x 94488.2"),
+        (["--dpi", "1e308"], "A page must have at most 10000 pixels a side: lower --dpi. Received: inf x inf"),
         (
             ["--dpi", "2"],
             "A page must have a pixel for each of the perturbation, 12 x 12 (width x height). Received: 9 x 9",

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 MILLIMETRES = 25.4
 """To an inch."""
 
-MOST_MILLIMETRES, MOST_PIXELS = 5000, 10000
-"""A longer side of a page than this is taken for a slip."""
+LEAST_MILLIMETRES, MOST_MILLIMETRES, MOST_PIXELS = 1, 5000, 10000
+"""A shorter or longer side of a page than these is taken for a slip."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels, right and bottom excluded."""
@@ -24,22 +24,25 @@ def page_size(shape: tuple[int, ...], width: float, dpi: float) -> tuple[tuple[f
         dpi: Pixels to an inch.
 
     Raises:
-        ValueError: A side is longer than 5 m or 10000 pixels, or shorter than the perturbation in pixels.
+        ValueError: A side is shorter than 1 mm, longer than 5 m or 10000 pixels, or shorter than the perturbation in
+            pixels.
 
     Example:
         >>> page_size((32, 32), 600, 150)
         ((600, 600.0), (3543, 3543))
     """
     height = width * shape[0] / shape[1]
-    pixels = round(width / MILLIMETRES * dpi), round(height / MILLIMETRES * dpi)
-    if max(width, height) > MOST_MILLIMETRES:
+    if not LEAST_MILLIMETRES <= min(width, height) <= max(width, height) <= MOST_MILLIMETRES:
         raise ValueError(
-            f"A page must be at most {MOST_MILLIMETRES} mm long. Received: {width:g} x {height:g} mm (width x height)"
+            f"A page must be from {LEAST_MILLIMETRES} to {MOST_MILLIMETRES} mm a side: change --width-mm. "
+            f"Received: {width:g} x {height:g} mm (width x height)"
         )
-    if max(pixels) > MOST_PIXELS:
+    exact = width / MILLIMETRES * dpi, height / MILLIMETRES * dpi
+    if max(exact) > MOST_PIXELS + 0.5:  # before it is rounded: it may be infinite
         raise ValueError(
-            f"A page must have at most {MOST_PIXELS} pixels a side: lower --dpi. Received: {pixels[0]} x {pixels[1]}"
+            f"A page must have at most {MOST_PIXELS} pixels a side: lower --dpi. Received: {exact[0]:g} x {exact[1]:g}"
         )
+    pixels = round(exact[0]), round(exact[1])
     if pixels[0] < shape[1] or pixels[1] < shape[0]:
         raise ValueError(
             f"A page must have a pixel for each of the perturbation, {shape[1]} x {shape[0]} (width x height). "
