@@ -12,10 +12,12 @@ import shutil
 import struct
 import subprocess
 import sys
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -610,10 +612,48 @@ def test_info_says_what_a_model_is(own: Path, tmp_path: Path, capsys: Capture) -
     assert result["card"] == str(own / "signs" / "assets" / "model_card.md")
     assert result["sha256"] == blurnet_tf.load_classifier(own / "signs").sha256
     result = answered(capsys, "info", "--model", own / "small.keras")
-    assert (result["image_size"], result["classes"], result["class_names"]) == ([12, 12], 5, None)
+    assert result["inputs"] == {"pixels": "float32 (None, 12, 12, 3)"}
+    assert list(result["outputs"].values()) == ["float32 (None, 5)"]
+    assert result["class_names"] is None
     assert result["bytes"] == (own / "small.keras").stat().st_size
     damaged = shutil.copytree(own / "zoo", tmp_path / "zoo")
     (damaged / "saved_model.pb").write_bytes(b"\xff\xff")
     assert refused(capsys, "info", "--model", damaged).startswith(
         f"Model {damaged} must be a SavedModel that TensorFlow can load. Received: DecodeError: "
     )
+
+
+def test_info_describes_a_keras_file_that_no_attack_would_take(tmp_path: Path, capsys: Capture) -> None:
+    left, right = (keras.Input((4, 4), dtype="uint8", name=name) for name in ("left", "right"))
+    flat = keras.layers.Flatten()(keras.layers.Add()([left, right]))
+    stop = keras.layers.Dense(1, activation="sigmoid", name="stop")(flat)
+    sign = keras.layers.Dense(18, name="sign")(flat)
+    for outputs, names in (([stop, sign], ("stop", "sign")), ({"p": stop, "z": sign}, ("p", "z"))):
+        keras.Model([left, right], outputs).save(tmp_path / "two.keras")
+        result = answered(capsys, "info", "--model", tmp_path / "two.keras")
+        assert result["inputs"] == {"left": "uint8 (None, 4, 4)", "right": "uint8 (None, 4, 4)"}
+        assert result["outputs"] == dict(zip(names, ("float32 (None, 1)", "float32 (None, 18)"), strict=True))
+        assert result["class_names"] is None
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "labels.txt").write_text("other\nstop\n")
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation="sigmoid")]).save(tmp_path / "one.keras")
+    result = answered(capsys, "info", "--model", tmp_path / "one.keras")
+    assert (result["outputs"], result["class_names"]) == ({"output_0": "float32 (None, 1)"}, ["other", "stop"])
+
+
+def test_info_knows_the_classes_of_lisa(tmp_path: Path, capsys: Capture) -> None:
+    foreign.keras_model(len(CLASS_NAMES)).save(tmp_path / "signs.keras")
+    assert answered(capsys, "info", "--model", tmp_path / "signs.keras")["class_names"] == list(CLASS_NAMES)
+
+
+def test_info_of_what_is_no_model(own: Path, tmp_path: Path, capsys: Capture) -> None:
+    kinds = "must be a SavedModel folder or a .keras file. Received:"
+    assert refused(capsys, "info", "--model", own) == f"Model {own} {kinds} a folder without saved_model.pb"
+    missing, image, cut = own / "no.keras", own / "broken.png", tmp_path / "cut.keras"
+    assert refused(capsys, "info", "--model", missing) == f"Model {missing} {kinds} nothing is there"
+    assert refused(capsys, "info", "--model", image) == f"Model {image} {kinds} a file that is no zip archive"
+    with zipfile.ZipFile(own / "small.keras") as whole, zipfile.ZipFile(cut, "w") as damaged:
+        damaged.writestr("config.json", whole.read("config.json"))
+    said = refused(capsys, "info", "--model", cut)
+    assert said.startswith(f"Model {cut} must be a .keras file that Keras can load. Received: ")
+    assert "\n" not in said

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 import blurnet_tf
-from blurnet_tf.attacks.classifier import load_classifier, model_sha256
+from blurnet_tf.attacks.classifier import model_sha256
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import show
 from blurnet_tf.data.folder import find_class_names
@@ -53,9 +53,8 @@ def _model(path: Path) -> dict[str, Any]:
         result |= {"kind": "SavedModel", "endpoints": models.endpoints(path)}
         files = [file for file in path.rglob("*") if file.is_file()]
     else:
-        classifier = load_classifier(path)
-        classes = classifier.classes
-        result |= {"kind": "Keras file", "image_size": list(classifier.size), "classes": classes}
+        endpoint, classes = models.keras_endpoint(path)
+        result |= {"kind": "Keras file", **endpoint}
         files = [path]
     card = path / "assets" / "model_card.md"
     names = find_class_names(path, outputs=classes)

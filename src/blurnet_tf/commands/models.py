@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -38,6 +40,35 @@ def endpoints(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     }
 
 
+def keras_endpoint(path: Path) -> tuple[dict[str, dict[str, str]], int | None]:
+    """Return what the model of a `.keras` file takes and gives, whatever that is: an attack asks for more.
+
+    Returns:
+        `inputs` and `outputs`, each value by name as "float32 (None, 32, 32, 3)", empty for a model that was saved
+        before it was built; and how many classes its only output tells apart, `None` if there is no such output.
+
+    Raises:
+        ValueError: It is no such file, or is damaged.
+    """
+    if not zipfile.is_zipfile(path):
+        what = "a folder without saved_model.pb" if path.is_dir() else "a file that is no zip archive"
+        received = what if path.exists() else "nothing is there"
+        raise ValueError(f"Model {path} must be a SavedModel folder or a .keras file. Received: {received}")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # of many kinds: a member is missing, a layer is unknown, there is code in it
+        raise damaged(path, ".keras file", error) from error
+    inputs = {tensor.name: tensor for tensor in getattr(model, "inputs", None) or ()}
+    outputs = getattr(model, "output", None)  # with the keys of a dict; a Sequential has none
+    if not isinstance(outputs, Mapping):
+        tensors = getattr(model, "outputs", None) or ()
+        names = getattr(model, "output_names", None) or [f"output_{index}" for index in range(len(tensors))]
+        outputs = dict(zip(names, tensors, strict=True))
+    shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(outputs)]
+    classes = shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 2 else None
+    return {"inputs": _tensors(inputs), "outputs": _tensors(outputs)}, None if classes == 1 else classes
+
+
 def takes_any_size(path: Path) -> bool:
     """Return whether a model is an export of this project: its `classify` takes uint8 images of any size."""
     if not (path / "saved_model.pb").is_file():
@@ -52,6 +83,14 @@ def load(options: Any) -> Classifier:
     return load_classifier(
         options.model, signature=options.signature, output=options.output, output_name=options.output_name
     )
+
+
+def _tensors(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return Keras tensors in words; those of one name, if a model nests its outputs, in one line."""
+    return {
+        name: ", ".join(f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in keras.tree.flatten(value))
+        for name, value in values.items()
+    }
 
 
 def _values(values: Mapping[str, Any]) -> dict[str, str]:
