@@ -186,6 +186,33 @@ def test_an_export_classifies_files_of_any_size(own: Path, capsys: Capture) -> N
         assert row["probability"] == pytest.approx(float(said["probability"][0]), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            ["zoo", "--signature", "no"],
+            "--signature must be one of those of {own}/zoo: {signatures}. Received: --signature 'no'",
+        ),
+        (
+            ["small.keras", "--signature", "no"],
+            "--signature must be left out for a .keras file, which has no signatures. Received: --signature 'no'",
+        ),
+        (
+            ["zoo", "--output-name", "no"],
+            "--output-name must be one of the outputs of {own}/zoo: scores. Received: --output-name 'no'",
+        ),
+        (
+            ["zoo", "--signature", "both"],
+            "--output-name must be one of the outputs of {own}/zoo: probabilities, scores. Received: no --output-name",
+        ),
+    ],
+)
+def test_a_mistake_is_named_by_its_option(more: list[str], message: str, own: Path, capsys: Capture) -> None:
+    said = refused(capsys, "classify", own / "images" / "0.png", "--model", own / more[0], *more[1:])
+    signatures = ", ".join(sorted(tf.saved_model.load(str(own / "zoo")).signatures))
+    assert said == message.format(own=own, signatures=signatures)
+
+
 def test_any_model_classifies_images_of_its_size(own: Path, capsys: Capture) -> None:
     file = own / "images" / "1.png"
     probabilities = tf.nn.softmax(foreign.keras_model()(np.asarray(Image.open(file), np.float32)[None] / 255))[0]
@@ -329,6 +356,11 @@ def test_an_attack_writes_a_folder_and_says_what_it_reached(own: Path, tmp_path:
             {"penalty": "1e40"},
             "The attack must stay finite: lower --penalty. Received: NaN or infinity in the perturbation",
         ),
+        (
+            {"signature": "softmax"},
+            "--output must be 'probabilities' for a model that ends in a softmax. Received: --output 'logits', and "
+            "answers of {own}/zoo that lie in [0, 1] and sum to 1",
+        ),
         ({"palette": "p.csv"}, "--palette needs --nps original or --nps corrected. Received: --palette alone"),
         (
             {"label": None},
@@ -384,7 +416,7 @@ def test_a_perturbation_is_put_onto_a_photograph(own: Path, tmp_path: Path, caps
     before = out.read_bytes()
     assert refused(capsys, *given) == f"{out} is there already. Add --force to replace it, or name another file."
     assert refused(capsys, *given, "--force", "--box", 0, 0, 101, 80) == (
-        "`box` must be (left, top, right, bottom) inside a photograph of 100x80. Received: box=(0, 0, 101, 80)"
+        "--box must be (left, top, right, bottom) inside a photograph of 100x80. Received: --box (0, 0, 101, 80)"
     )
     assert out.read_bytes() == before
     assert main([str(one) for one in (*given, "--force")]) == 0

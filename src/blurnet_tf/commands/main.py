@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import traceback
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.debug:
                 traceback.print_exc()
             else:
-                print(f"error: {error}", file=sys.stderr)
+                print(f"error: {_of_the_command(str(error))}", file=sys.stderr)
             return MISTAKE
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
@@ -68,6 +69,17 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         sub.set_defaults(run=command.run)
     return parser
+
+
+def _of_the_command(sentence: str) -> str:
+    """Return what the library says of an argument as a sentence about the option that gave it."""
+    argument = re.match(r"`(box|images|mask|output|output_name|signature)` ", sentence)
+    if argument is None:
+        return sentence
+    name, option = argument[1], f"--{argument[1].replace('_', '-')}"
+    sentence = sentence.replace(f"`{name}` must be None", f"{option} must be left out").replace(f"`{name}`", option)
+    sentence = sentence.replace(f"Received: {name}=None", f"Received: no {option}")
+    return sentence.replace(f"Received: {name}=", f"Received: {option} ")
 
 
 def _note(message: Warning | str, *_: object, **__: object) -> None:
