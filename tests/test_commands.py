@@ -264,9 +264,9 @@ def test_an_export_takes_no_file_that_it_would_misread(own: Path, tmp_path: Path
     assert turned["class"] == straight["class"]
 
 
-def test_maps_are_no_classes(own: Path, capsys: Capture) -> None:
-    save(own / "32.png", DRAW.integers(0, 256, (32, 32, 3), np.uint8))
-    given = ["classify", own / "32.png", "--model", own / "signs", "--signature", "feature_maps"]
+def test_maps_are_no_classes(own: Path, tmp_path: Path, capsys: Capture) -> None:
+    save(tmp_path / "32.png", DRAW.integers(0, 256, (32, 32, 3), np.uint8))
+    given = ["classify", tmp_path / "32.png", "--model", own / "signs", "--signature", "feature_maps"]
     assert refused(capsys, *given) == (f"Model {own}/signs must return logits (1, classes). Received: (1, 16, 16, 64)")
 
 
