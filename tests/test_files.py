@@ -213,3 +213,14 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     with replaced_folder(tmp_path / "export", marker="marker") as temporary:
         fill(temporary, "new")
     assert (tmp_path / "export" / "content").read_text() == "new"
+
+
+def test_of_a_link_what_it_names_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "marker").write_text("old")
+    (tmp_path / "link").symlink_to("disk")
+    with replaced_folder(tmp_path / "link", marker="marker") as temporary:
+        (temporary / "marker").write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "marker").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]

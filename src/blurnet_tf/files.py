@@ -67,7 +67,7 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Pa
     error nothing is left behind, and an older folder is as it was.
 
     Args:
-        path: The folder.
+        path: The folder. Of a link to one, what it names is replaced.
         marker: A file that every such folder has, relative to it. An older folder without it is not ours to remove.
 
     Raises:
@@ -77,7 +77,7 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Pa
         >>> with replaced_folder("exports/one", marker="card.md") as temporary:
         ...     _ = (temporary / "card.md").write_text("")
     """
-    path = Path(path)
+    path = Path(path).resolve() if Path(path).is_symlink() else Path(path)
     if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
         raise FileExistsError(f"{path} was not written here: it has no {marker}. Move it away, or name another folder.")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -166,15 +166,24 @@ def _saved_model(path: Path, signature: str, output: str, output_name: str | Non
     )
 
 
-def _keras_file(path: Path, output: str, output_name: str | None) -> Classifier:
+def read_keras_file(path: Path) -> Any:
+    """Load a `.keras` file without running code that is in it.
+
+    Raises:
+        ValueError: It is no such file, is damaged, or needs code that nobody has registered.
+    """
     if not zipfile.is_zipfile(path):
         raise ValueError(
             f"Model {path} must be a .keras file that Keras can load. Received: a file that is no zip archive"
         )
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # of many kinds: a member is missing, a layer is unknown, there is code in it
         raise damaged(path, ".keras file", error) from error
+
+
+def _keras_file(path: Path, output: str, output_name: str | None) -> Classifier:
+    model = read_keras_file(path)
     inputs = {tensor.name: tensor for tensor in getattr(model, "inputs", None) or ()}
     size = check_input(f"Model {path}", inputs)
     outputs = _by_name(model, model(model.inputs[0], training=False))

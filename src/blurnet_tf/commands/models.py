@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from blurnet_tf.attacks.classifier import Classifier, load_classifier
+from blurnet_tf.attacks.classifier import Classifier, load_classifier, read_keras_file
 from blurnet_tf.attacks.classifier_checks import damaged
 
 ANY_SIZE = "classify"
@@ -50,14 +49,10 @@ def keras_endpoint(path: Path) -> tuple[dict[str, dict[str, str]], int | None]:
     Raises:
         ValueError: It is no such file, or is damaged.
     """
-    if not zipfile.is_zipfile(path):
-        what = "a folder without saved_model.pb" if path.is_dir() else "a file that is no zip archive"
-        received = what if path.exists() else "nothing is there"
+    if not path.is_file():
+        received = "a folder without saved_model.pb" if path.is_dir() else "nothing is there"
         raise ValueError(f"Model {path} must be a SavedModel folder or a .keras file. Received: {received}")
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # of many kinds: a member is missing, a layer is unknown, there is code in it
-        raise damaged(path, ".keras file", error) from error
+    model = read_keras_file(path)
     inputs = {tensor.name: tensor for tensor in getattr(model, "inputs", None) or ()}
     outputs = getattr(model, "output", None)  # with the keys of a dict; a Sequential has none
     if not isinstance(outputs, Mapping):
