@@ -12,8 +12,8 @@ from typing import Any
 
 from blurnet_tf.attacks.transforms import apply_to_photograph
 from blurnet_tf.commands.arguments import add_out_argument, natural, show
-from blurnet_tf.commands.files import check_out, levels, load_perturbation, save_image
-from blurnet_tf.data.folder import read_image
+from blurnet_tf.commands.files import check_out, load_perturbation, save_image
+from blurnet_tf.data.folder import levels, read_image
 
 NAME = "apply"
 HELP = "put a saved perturbation onto a photograph"

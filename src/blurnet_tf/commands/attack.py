@@ -24,8 +24,8 @@ from blurnet_tf.attacks import RP2, load_mask, load_palette
 from blurnet_tf.attacks.masks import bundled
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_classifier_arguments, natural, number, positive, show
-from blurnet_tf.commands.files import check_folder, check_same_size, levels, save_image
-from blurnet_tf.data.folder import find_class_names, load_folder
+from blurnet_tf.commands.files import check_folder, check_same_size, save_image
+from blurnet_tf.data.folder import find_class_names, levels, load_folder
 from blurnet_tf.evaluation.provenance import environment, write_json
 from blurnet_tf.evaluation.records import write_records
 from blurnet_tf.evaluation.scoring import score

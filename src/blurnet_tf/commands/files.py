@@ -75,11 +75,6 @@ def load_perturbation(path: Path) -> NDArray[np.float32]:
     return perturbation
 
 
-def levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return an image in [0, 1] as levels of 8 bits."""
-    return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
-
-
 def save_image(path: Path, pixels: NDArray[np.uint8], **settings: Any) -> None:
     """Write an image atomically, grey, RGB or RGBA, as PNG or JPEG. The same pixels give the same bytes."""
     if path.suffix.lower() != ".png":

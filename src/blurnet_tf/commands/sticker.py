@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.data.folder import levels
+
 MILLIMETRES = 25.4
 """To an inch."""
 
@@ -62,8 +64,8 @@ def compose(
         mask: float32 (H, W, 1), M, 0 or 1.
     """
     inside = mask > 0
-    levels = np.rint(255 * np.clip(surface + mask * perturbation, 0, 1)).astype(np.uint8)
-    return np.concatenate([np.where(inside, levels, 255), np.where(inside, 255, 0)], axis=2).astype(np.uint8)
+    colours = levels(surface + mask * perturbation)
+    return np.concatenate([np.where(inside, colours, 255), np.where(inside, 255, 0)], axis=2).astype(np.uint8)
 
 
 def enlarge(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -148,6 +148,16 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     return colours[..., ::-1].astype(np.float32) / np.float32(255)  # OpenCV reads BGR
 
 
+def levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return an image in [0, 1] as levels of 8 bits, uint8 of the same shape; what is beyond is clipped.
+
+    Example:
+        >>> levels(np.array([0, 0.5, 2])).tolist()
+        [0, 128, 255]
+    """
+    return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
+
+
 def _order(path: Path) -> tuple[list[str | int], str]:
     """Sort by name, with numbers in their order. Text and numbers alternate, so that like meets like."""
     parts = re.split(r"(\d+)", path.name.lower())

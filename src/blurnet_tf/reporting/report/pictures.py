@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
+from blurnet_tf.data.folder import levels
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.reporting.report.blocks import Picture, Pictures
 
@@ -28,8 +29,7 @@ def file_uri(path: str | os.PathLike[str]) -> str:
 def image_uri(image: NDArray[np.float32]) -> str:
     """Return an image, float32 (H, W, 3) in [0, 1], as a data URI of a PNG. The same image gives the same text."""
     file = io.BytesIO()
-    levels = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-    imsave(file, levels, format="png", metadata=_NO_VERSION)
+    imsave(file, levels(image), format="png", metadata=_NO_VERSION)
     return _uri(file.getvalue())
 
 
