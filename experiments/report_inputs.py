@@ -14,9 +14,8 @@ from blurnet_tf.evaluation.records import Record, read_records
 from blurnet_tf.reporting.ablation import ablation_table
 from blurnet_tf.reporting.report.stored import Attacked, Row, Rows, Transfer, WhiteBox
 from blurnet_tf.reporting.tables import transfer_table
-from blurnet_tf.reporting.white_box import white_box_table
 from experiments.cells import ARRAYS, PROVENANCE, RECORDS
-from experiments.table2 import read_run
+from experiments.table2 import count, read_run
 
 
 def read_transfer(folder: Path) -> Transfer | str:
@@ -47,16 +46,8 @@ def read_white_box(folder: Path) -> WhiteBox | str:
         run=run,
         cells={name: [_cell(cells / one) for one in row["cells"]] for name, row in run["rows"].items()},
     )
-    legitimate = {name: Rate(row["legitimate"]["correct"], row["legitimate"]["n"]) for name, row in run["rows"].items()}
-    floor = [record for path in floors for record in read_records(path)]
-
-    def count(records: Sequence[Record]) -> list[dict[str, Any]]:
-        return white_box_table(records, floor, legitimate, class_names=run["class_names"])
-
-    penalties = sorted({record.penalty for record in found.records})
-    parts = [(one, count([record for record in found.records if record.penalty == one])) for one in penalties]
-    alone = [{"lambda": penalty, **row} for penalty, part in parts for row in part]
-    if not (is_counted(rows, count(found.records)) and (not found.by_lambda or is_counted(found.by_lambda, alone))):
+    counted, alone = count(run, found.records, [record for path in floors for record in read_records(path)])
+    if not (is_counted(rows, counted) and (not found.by_lambda or is_counted(found.by_lambda, alone))):
         return "Table 2 is not what the cells of its run count: `make whitebox` counts them again."
     return found
 

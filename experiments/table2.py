@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,12 @@ def main(arguments: list[str] | None) -> None:
     results: Path = parser.parse_args(arguments).results
     run = read_run(results)
     records = read_attacks(results)
-    floor = _read(results, [row["floor"] for row in run["rows"].values()])
-    legitimate = {name: Rate(row["legitimate"]["correct"], row["legitimate"]["n"]) for name, row in run["rows"].items()}
+    counted, alone = count(run, records, _read(results, [row["floor"] for row in run["rows"].values()]))
     which = {"training_data": run["training_data"], "preset": run["preset"]}
-    rows = [row | which for row in white_box_table(records, floor, legitimate, class_names=run["class_names"])]
+    rows = [row | which for row in counted]
     markdown = white_box_markdown(rows, _caption(run, rows), notes=_notes(run))
-    penalties = sorted({record.penalty for record in records})
-    if len(penalties) > 1:
-        parts = [(penalty, [record for record in records if record.penalty == penalty]) for penalty in penalties]
-        by_lambda = [
-            {"lambda": penalty, **row, **which}
-            for penalty, part in parts
-            for row in white_box_table(part, floor, legitimate, class_names=run["class_names"])
-        ]
+    if alone:
+        by_lambda = [row | which for row in alone]
         write_table(results, "table2_by_lambda", by_lambda, lambda_markdown(by_lambda, _caption(run, rows)))
     else:  # none may stay that is of another run
         for suffix in ("csv", "md", "json"):
@@ -43,6 +37,21 @@ def main(arguments: list[str] | None) -> None:
     save_both(results, "figure4", dissimilarity_figure(records, titles=row_titles(records)))
     write_table(results, "table2", rows, markdown)
     print(f"\n{markdown}\nWritten to {results}/")
+
+
+def count(
+    run: Mapping[str, Any], records: Sequence[Record], floor: Sequence[Record]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of Table 2 and, if there are several lambdas, those of each lambda alone."""
+    legitimate = {name: Rate(row["legitimate"]["correct"], row["legitimate"]["n"]) for name, row in run["rows"].items()}
+
+    def table(some: Sequence[Record]) -> list[dict[str, Any]]:
+        return white_box_table(some, floor, legitimate, class_names=run["class_names"])
+
+    penalties = sorted({record.penalty for record in records})
+    parts = {penalty: [record for record in records if record.penalty == penalty] for penalty in penalties}
+    alone = [{"lambda": penalty, **row} for penalty, part in parts.items() for row in table(part)]
+    return table(records), alone if len(parts) > 1 else []
 
 
 def read_run(results: Path) -> dict[str, Any]:
