@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +57,13 @@ def main(arguments: list[str] | None) -> None:
         ]
         return records, {"perturbation": result.perturbation[0], "adversarial": adversarial}
 
-    digest = None if attack.nps is None else hashlib.sha256(setting.palette.tobytes()).hexdigest()
     inputs = {
         "format": FORMAT,
         "classifier": classifier.describe(),
         "victims_sha256": victims.sha256(),
-        "mask_sha256": hashlib.sha256(mask.tobytes()).hexdigest(),
+        "mask_sha256": setting.mask_sha256,
         "attack": dataclasses.asdict(attack) | {"target": target},
-        "palette": digest,
+        "palette": None if attack.nps is None else setting.palette_sha256,
         "filters": list(FILTERS),
     }
     title = f"{classifier.name}_target-{target}_lambda-{attack.penalty:g}_seed-{attack.seed}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,16 @@ class Setting:
     palette_path: Path
     palette: Any
     authentic: bool
+
+    @property
+    def mask_sha256(self) -> str:
+        """The checksum of the mask as it is used; the file that it was read from may have other bytes."""
+        return hashlib.sha256(self.mask.tobytes()).hexdigest()
+
+    @property
+    def palette_sha256(self) -> str:
+        """The checksum of the palette as it is used."""
+        return hashlib.sha256(self.palette.tobytes()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
         """Return the provenance of everything here."""

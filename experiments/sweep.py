@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +90,7 @@ class Sweep:
             **self._inputs(name),
             "targets": self._targets,
             "attack": dataclasses.asdict(attack),
-            "palette": None if attack.nps is None else hashlib.sha256(self._setting.palette.tobytes()).hexdigest(),
+            "palette": None if attack.nps is None else self._setting.palette_sha256,
             "dtype": self._models[name].dtype,
         }
         title = f"{name}_lambda-{attack.penalty:g}_seed-{attack.seed}"
@@ -127,5 +126,5 @@ class Sweep:
             "format": FORMAT,
             **self._models[name].inputs,
             "victims_sha256": self._setting.victims.sha256(),
-            "mask_sha256": hashlib.sha256(self._setting.mask.tobytes()).hexdigest(),
+            "mask_sha256": self._setting.mask_sha256,
         }
