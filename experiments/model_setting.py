@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from blurnet_tf.attacks import load_mask, load_palette
-from blurnet_tf.attacks.classifier import Classifier, load_classifier
+from blurnet_tf.attacks.classifier import Classifier
+from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_classifier_arguments, positive
 from blurnet_tf.data import sources
 from blurnet_tf.data.folder import find_class_names, load_folder
@@ -47,9 +48,7 @@ def load_model_setting(options: Any) -> tuple[Classifier, Setting]:
         FileNotFoundError: A file or folder is not there.
         ValueError: A file is damaged, or two things do not fit; the sentence says which.
     """
-    classifier = load_classifier(
-        options.model, signature=options.signature, output=options.output, output_name=options.output_name
-    )
+    classifier = models.load(options)
     names = find_class_names(options.model, options.labels, outputs=classifier.classes)
     if names is None:
         raise ValueError(f"LABELS= must name a file with the classes of {options.model}, which has none beside it.")
