@@ -95,8 +95,7 @@ REPORTING := $(wildcard src/blurnet_tf/reporting/*.py src/blurnet_tf/evaluation/
 SPECTRA := $(addprefix src/blurnet_tf/evaluation/,spectra.py feature_maps.py high_frequency.py)
 ELSEWHERE := $(wildcard $(addprefix src/blurnet_tf/,__main__.py reporting/*.py export/*.py commands/*.py))
 SOURCES := $(filter-out $(ELSEWHERE) $(SPECTRA),$(wildcard src/blurnet_tf/*.py src/blurnet_tf/*/*.py)) \
-  $(wildcard $(addprefix experiments/,blackbox.py checkpoints.py cli.py kept.py locks.py precision.py presets.py \
-  setting.py training.py))
+  $(wildcard $(addprefix experiments/,blackbox.py cli.py))
 RELEASE := $(wildcard $(foreach root,$(BLURNET_DATA) $(DATA_DIR),$(root)/rp2/*.txt $(root)/rp2/*/*))
 BASELINE := $(CHECKPOINTS)/$(if $(filter-out quick,$(PRESET)),$(PRESET)/)$(if $(filter-out 0,$(TRAIN_SEED)),seed-$(TRAIN_SEED)/)baseline.keras
 

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from blurnet_tf.data import sources
-from blurnet_tf.defenses import Variant, lisa_cnn
-from blurnet_tf.evaluation.provenance import environment, read_json, weights_sha256, write_json
+from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.records import write_records
 from blurnet_tf.evaluation.scoring import score
+from blurnet_tf.files import read_json, write_json
+from blurnet_tf.models import Variant, lisa_cnn, weights_sha256
 from blurnet_tf.reporting.ablation import ablation_figure, ablation_markdown, ablation_table
 from blurnet_tf.reporting.style import save_both
 from blurnet_tf.reporting.tables import write_table
+from blurnet_tf.runs.checkpoints import baseline_weights
+from blurnet_tf.runs.kept import held_out_accuracy
+from blurnet_tf.training.recipes import PRESETS
 from experiments import cli
-from experiments.checkpoints import baseline_weights
-from experiments.kept import held_out_accuracy
-from experiments.presets import PRESETS
 
 LAYERS, SIZES = (1, 2, 3), (3, 5, 7)
 
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None) -> None:
     save_both(results, "ablation", ablation_figure(rows))
     markdown = ablation_markdown(rows, caption)
     write_table(results, "ablation", rows, markdown)
-    write_json(results / "provenance.json", {"attack": run, "test": test.label, "environment": environment(cli.ROOT)})
+    write_json(results / "provenance.json", {"attack": run, "test": test.label, "environment": environment()})
     print(f"\n{markdown}\nWritten to {results}/")
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurnet_tf.data import rp2_release
-from blurnet_tf.defenses import TRAINED_VARIANTS, TRANSFER_VARIANTS, layer_weights, lisa_cnn
-from blurnet_tf.defenses.lisa_cnn import LayerWeights
-from blurnet_tf.evaluation.provenance import read_json, weights_sha256
 from blurnet_tf.evaluation.records import Record, read_records
-from experiments.checkpoints import checkpoint_path
+from blurnet_tf.files import read_json
+from blurnet_tf.models import TRAINED_VARIANTS, TRANSFER_VARIANTS, layer_weights, lisa_cnn, weights_sha256
+from blurnet_tf.models.lisa_cnn import LayerWeights
+from blurnet_tf.runs.checkpoints import checkpoint_path
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,11 +14,12 @@ import tensorflow as tf
 from blurnet_tf.attacks import RP2, load_mask
 from blurnet_tf.commands.arguments import positive
 from blurnet_tf.data import synthetic
-from blurnet_tf.defenses import VARIANTS, layer_weights, lisa_cnn, train
-from blurnet_tf.defenses.lisa_cnn import LayerWeights
-from blurnet_tf.evaluation.provenance import environment, write_json
-from blurnet_tf.files import write_text
+from blurnet_tf.evaluation.provenance import environment
+from blurnet_tf.files import write_json, write_text
+from blurnet_tf.models import VARIANTS, layer_weights, lisa_cnn
+from blurnet_tf.models.lisa_cnn import LayerWeights
 from blurnet_tf.signs import CLASS_NAMES, STOP
+from blurnet_tf.training import train
 from experiments import cli
 from experiments.bench_reference import attack_flop, naive_total_variation, plain_attack, plain_step, training_flop
 from experiments.bench_report import PRODUCTS, figures, machine, markdown
@@ -81,7 +82,7 @@ def main(arguments: list[str] | None) -> None:
             "size": SIZE,
         },
         "machine": machine(),
-        "environment": environment(cli.ROOT),
+        "environment": environment(),
         "jobs": figures(described, seconds, slower=["training"]),
     }
     results: Path = options.results

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from blurnet_tf.reporting.tables import markdown_table
-from experiments.precision import CPU_FLAGS, resolve
+from blurnet_tf.training.precision import CPU_FLAGS, resolve
 
 PRODUCTS: tuple[str, ...] = ("float32", "bfloat16")
 """The matrix products that everything is compared with; job names too."""

@@ -12,16 +12,16 @@ import numpy as np
 from blurnet_tf.attacks import RP2
 from blurnet_tf.commands.arguments import natural, positive
 from blurnet_tf.data import sources
-from blurnet_tf.defenses import TRANSFER_VARIANTS, lisa_cnn
-from blurnet_tf.evaluation.provenance import environment, weights_sha256, write_json
+from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.records import write_records
 from blurnet_tf.evaluation.scoring import score
-from blurnet_tf.files import atomic_path
+from blurnet_tf.files import atomic_path, write_json
+from blurnet_tf.models import TRANSFER_VARIANTS, lisa_cnn, weights_sha256
+from blurnet_tf.runs.checkpoints import baseline_weights
+from blurnet_tf.runs.setting import load_setting
 from blurnet_tf.signs import class_index
+from blurnet_tf.training.recipes import PRESETS
 from experiments import cli
-from experiments.checkpoints import baseline_weights
-from experiments.presets import PRESETS
-from experiments.setting import load_setting
 
 
 def main(arguments: list[str] | None) -> None:
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None) -> None:
         "preset": options.preset,
         "papers_protocol": papers_protocol,
         "seconds": {"attack": round(attack_seconds, 2), "total": round(time.perf_counter() - started, 2)},
-        "environment": environment(cli.ROOT),
+        "environment": environment(),
     }
     results: Path = options.results
     with atomic_path(results / "perturbation.npy") as temporary:

@@ -12,19 +12,20 @@ from blurnet_tf.attacks import RP2
 from blurnet_tf.attacks.inputs import Model
 from blurnet_tf.commands.arguments import natural, number
 from blurnet_tf.defenses import FixedBlur
-from blurnet_tf.evaluation.provenance import environment, write_json
+from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.records import read_records
 from blurnet_tf.evaluation.scoring import score
+from blurnet_tf.files import write_json
 from blurnet_tf.reporting.figures import adversarial_figure, perturbation_figure
 from blurnet_tf.reporting.model_tables import model_transfer_markdown, model_transfer_rows
 from blurnet_tf.reporting.style import save_figure
 from blurnet_tf.reporting.tables import write_table
+from blurnet_tf.runs.setting import Setting
+from blurnet_tf.runs.store import ARRAYS, RECORDS, Cell, Content, fill
+from blurnet_tf.runs.sweep import FORMAT
+from blurnet_tf.training.recipes import PRESETS
 from experiments import cli
-from experiments.cells import ARRAYS, RECORDS, Cell, Content, fill
 from experiments.model_setting import add_model_arguments, choose_targets, load_model_setting
-from experiments.presets import PRESETS
-from experiments.setting import Setting
-from experiments.sweep import FORMAT
 
 FILTERS: tuple[int, ...] = (3, 5)
 """The victims beside the model itself: it behind a box blur of this side."""
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None) -> None:
         "attack": dataclasses.asdict(attack) | {"target": target, "target_name": victims.class_names[target]},
         "preset": options.preset,
         "cell": cell.folder,
-        "environment": environment(cli.ROOT),
+        "environment": environment(),
     }
     write_json(results / "provenance.json", provenance)
     _report(results, cell, provenance, setting, titles)

@@ -17,10 +17,9 @@ import zipfile
 from pathlib import Path
 
 from blurnet_tf.commands.arguments import natural, positive
-from blurnet_tf.evaluation.provenance import read_json
-from blurnet_tf.files import sha256
+from blurnet_tf.files import read_json, sha256
+from blurnet_tf.runs.store import PROVENANCE
 from experiments import cli
-from experiments.cells import PROVENANCE
 
 MARKER = ".made-by-chaos"
 TABLES = ("table2.csv", "table2.json", "table2.md", "figure4.png", "figure4.svg")

@@ -15,8 +15,8 @@ import tensorflow as tf
 from blurnet_tf.commands.arguments import natural
 from blurnet_tf.data import sources
 from blurnet_tf.data.download import DownloadError
-from experiments.precision import PRECISIONS
-from experiments.presets import PRESETS
+from blurnet_tf.training.precision import PRECISIONS
+from blurnet_tf.training.recipes import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
 MASKS = ROOT / "masks"

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 
 from blurnet_tf.data import rp2_release, sources
-from blurnet_tf.defenses import TRAINED_VARIANTS, TRANSFER_VARIANTS, VARIANTS, feature_layer, layer_weights, lisa_cnn
 from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.export import FORMATS, check_formats, export_model, model_card
+from blurnet_tf.models import TRAINED_VARIANTS, TRANSFER_VARIANTS, VARIANTS, feature_layer, layer_weights, lisa_cnn
+from blurnet_tf.runs.checkpoints import trained_variant
+from blurnet_tf.runs.kept import held_out_accuracy
 from experiments import cli
-from experiments.checkpoints import trained_variant
-from experiments.kept import held_out_accuracy
 from experiments.table_rows import table_row
 
 
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None) -> None:
                 "accuracy": {"data": data.label, "correct": accuracy.count, "n": accuracy.n},
                 "table_row": row,
                 "training": training,
-                "environment": environment(cli.ROOT),
+                "environment": environment(),
             },
             formats=options.format,
         )

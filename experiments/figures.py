@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from blurnet_tf.commands.arguments import natural
-from blurnet_tf.defenses import layer_weights
 from blurnet_tf.evaluation.high_frequency import measure, measure_layers, write_ratios
-from blurnet_tf.evaluation.provenance import environment, weights_sha256, write_json
+from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.spectra import RADIUS
+from blurnet_tf.files import write_json
+from blurnet_tf.models import layer_weights, weights_sha256
 from blurnet_tf.reporting.captions import CAPTIONS
 from blurnet_tf.reporting.gallery import defence_pictures, dissimilarity_picture, paper_pictures
 from blurnet_tf.reporting.style import save_both
+from blurnet_tf.training.recipes import PRESETS
 from experiments import cli
 from experiments.attacked import attacked_models, load_attacked, trained_models
-from experiments.presets import PRESETS
 from experiments.table2 import read_attacks
 
 ATTACKED = "attacked weights"
@@ -83,7 +84,7 @@ def main(arguments: list[str] | None) -> None:
             for heading, models in groups.items()
         },
         "attack": {"data": signs.provenance["data"], **signs.provenance["attack"]},
-        "environment": environment(cli.ROOT),
+        "environment": environment(),
     }
     write_json(results / "figures.json", content)
     print("\n".join([*(f"Left out: {sentence}" for sentence in left_out), f"Written to {results}/"]))

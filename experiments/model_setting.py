@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from blurnet_tf.attacks import load_mask, load_palette
-from blurnet_tf.attacks.classifier import Classifier
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_classifier_arguments, positive
 from blurnet_tf.data import sources
 from blurnet_tf.data.folder import find_class_names, load_folder
 from blurnet_tf.data.split import Split
+from blurnet_tf.models.classifier import Classifier
+from blurnet_tf.runs.setting import Setting, load_setting
 from blurnet_tf.signs import class_index
+from blurnet_tf.training.recipes import PRESETS
 from experiments import cli
-from experiments.presets import PRESETS
-from experiments.setting import Setting, load_setting
 
 MOST_TARGETS = 100
 """More classes than this are not all attacked unless they are named."""

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from blurnet_tf.evaluation.metrics import Rate
-from blurnet_tf.evaluation.provenance import read_json
 from blurnet_tf.evaluation.records import Record, read_records
+from blurnet_tf.files import read_json
 from blurnet_tf.reporting.ablation import ablation_table
 from blurnet_tf.reporting.report.stored import Attacked, Row, Rows, Transfer, WhiteBox
 from blurnet_tf.reporting.tables import transfer_table
-from experiments.cells import ARRAYS, PROVENANCE, RECORDS
+from blurnet_tf.runs.store import ARRAYS, PROVENANCE, RECORDS
 from experiments.table2 import count, read_run
 
 

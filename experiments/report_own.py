@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blurnet_tf.evaluation.provenance import read_json
 from blurnet_tf.evaluation.records import Record, read_records
+from blurnet_tf.files import read_json
 from blurnet_tf.reporting.model_tables import model_row, model_transfer_rows
 from blurnet_tf.reporting.report.stored import OwnModel, Rows
-from experiments.cells import RECORDS
+from blurnet_tf.runs.store import RECORDS
 from experiments.report_inputs import is_counted
 
 _AGAIN = "{}: its table is not what the cells of its run count. `make {} MODEL=...` counts them again."

@@ -10,14 +10,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from blurnet_tf.defenses import layer_weights
-from blurnet_tf.evaluation.provenance import weights_sha256
 from blurnet_tf.evaluation.records import read_records
+from blurnet_tf.models import layer_weights, weights_sha256
 from blurnet_tf.numerics import dissimilarity
 from blurnet_tf.reporting.report import pictures
 from blurnet_tf.reporting.report.blocks import Absent, Text
 from blurnet_tf.reporting.report.stored import Attacked, Row, Transfer, WhiteBox
-from experiments.cells import RECORDS
+from blurnet_tf.runs.store import RECORDS
 from experiments.report_inputs import data_sum
 
 

@@ -10,22 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurnet_tf.data import rp2_release, sources
-from blurnet_tf.defenses import VARIANTS
 from blurnet_tf.evaluation.feature_maps import layer_maps, map_layers
 from blurnet_tf.evaluation.metrics import Rate
-from blurnet_tf.evaluation.provenance import environment, write_json
+from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.records import Record, read_records
+from blurnet_tf.files import write_json
+from blurnet_tf.models import VARIANTS
 from blurnet_tf.numerics import total_variation
 from blurnet_tf.reporting.studies import study_markdown
 from blurnet_tf.reporting.tables import write_table
 from blurnet_tf.reporting.white_box import white_box_table
+from blurnet_tf.runs.checkpoints import checkpoint_path, trained_model
+from blurnet_tf.runs.setting import load_setting
+from blurnet_tf.runs.store import RECORDS
+from blurnet_tf.runs.sweep import Sweep
+from blurnet_tf.training.precision import resolve
 from experiments import cli
-from experiments.cells import RECORDS
-from experiments.checkpoints import checkpoint_path, trained_model
-from experiments.precision import resolve
-from experiments.setting import load_setting
 from experiments.studies import STUDIES
-from experiments.sweep import Sweep
 
 
 def main(arguments: list[str] | None) -> None:
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None) -> None:
         )
         row["alpha"] = variant.alpha or variant.alpha_tv
         rows.append({"run": name, "change": study.change, **row, **_roughness(model, data.test.images)})
-        write_json(results / "provenance.json", {"precision": reason, "environment": environment(cli.ROOT)})
+        write_json(results / "provenance.json", {"precision": reason, "environment": environment()})
         markdown = study_markdown(rows, "What moves the numbers: LISA, RP2's photographs and mask, 17 targets")
         write_table(results, "runs", rows, markdown)
     print(f"\n{markdown}\nWritten to {results}/")

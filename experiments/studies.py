@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from blurnet_tf.attacks import RP2
-from blurnet_tf.defenses import VARIANTS, Variant
-from experiments.presets import Recipe, recipe
+from blurnet_tf.models import VARIANTS, Variant
+from blurnet_tf.training.recipes import Recipe, recipe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from blurnet_tf.evaluation.provenance import read_json
 from blurnet_tf.evaluation.records import read_records
+from blurnet_tf.files import read_json
 from blurnet_tf.reporting.figures import adversarial_figure, perturbation_figure
 from blurnet_tf.reporting.style import save_figure
 from blurnet_tf.reporting.tables import transfer_markdown, transfer_table, write_table

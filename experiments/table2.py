@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.evaluation.metrics import Rate
-from blurnet_tf.evaluation.provenance import read_json
 from blurnet_tf.evaluation.records import Record, read_records
+from blurnet_tf.files import read_json
 from blurnet_tf.reporting.figures import dissimilarity_figure
 from blurnet_tf.reporting.style import save_both
 from blurnet_tf.reporting.tables import write_table
 from blurnet_tf.reporting.white_box import lambda_markdown, row_titles, white_box_markdown, white_box_table
+from blurnet_tf.runs.store import RECORDS
 from experiments import cli
-from experiments.cells import RECORDS
 
 
 def main(arguments: list[str] | None) -> None:

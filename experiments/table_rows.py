@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from blurnet_tf.defenses import TRANSFER_VARIANTS
-from blurnet_tf.evaluation.provenance import read_json
+from blurnet_tf.files import read_json
+from blurnet_tf.models import TRANSFER_VARIANTS
 from blurnet_tf.reporting.tables import markdown_table, per_cent
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from blurnet_tf.data import rp2_release, sources
-from blurnet_tf.defenses import TRAINED_VARIANTS, VARIANTS
+from blurnet_tf.models import TRAINED_VARIANTS, VARIANTS
+from blurnet_tf.runs.checkpoints import trained_variant
 from experiments import cli
-from experiments.checkpoints import trained_variant
 
 
 def main(arguments: list[str] | None) -> None:

@@ -11,15 +11,16 @@ import keras
 from blurnet_tf.attacks import RP2
 from blurnet_tf.commands.arguments import natural, number, positive
 from blurnet_tf.data import rp2_release, sources
-from blurnet_tf.defenses import TRAINED_VARIANTS, VARIANTS
-from blurnet_tf.evaluation.provenance import environment, write_json
+from blurnet_tf.evaluation.provenance import environment
+from blurnet_tf.files import write_json
+from blurnet_tf.models import TRAINED_VARIANTS, VARIANTS
+from blurnet_tf.runs.checkpoints import trained_variant
+from blurnet_tf.runs.locks import locked
+from blurnet_tf.runs.setting import load_setting
+from blurnet_tf.runs.sweep import Sweep
+from blurnet_tf.training.precision import resolve
+from blurnet_tf.training.recipes import PRESETS
 from experiments import cli, table2
-from experiments.checkpoints import trained_variant
-from experiments.locks import locked
-from experiments.precision import resolve
-from experiments.presets import PRESETS
-from experiments.setting import load_setting
-from experiments.sweep import Sweep
 
 
 def main(arguments: list[str] | None) -> None:
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None) -> None:
             and all(dataclasses.replace(attack, penalty=0.002, seed=0) == RP2() for attack in attacks)
         ),
         "rows": rows,
-        "environment": environment(cli.ROOT),
+        "environment": environment(),
     }
     # One run at a time writes what it found, so that the table is of the run that stands beside it.
     with locked(results / ".lock", waiting=f"{results}: another run is writing its table; waiting for that"):

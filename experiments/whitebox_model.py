@@ -7,17 +7,18 @@ from typing import Any
 
 from blurnet_tf.attacks import RP2
 from blurnet_tf.commands.arguments import natural, number
-from blurnet_tf.evaluation.provenance import environment, write_json
+from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.records import Record, read_records
+from blurnet_tf.files import write_json
 from blurnet_tf.reporting.figures import dissimilarity_figure
 from blurnet_tf.reporting.model_tables import model_markdown, model_row
 from blurnet_tf.reporting.style import save_figure
 from blurnet_tf.reporting.tables import write_table
+from blurnet_tf.runs.store import RECORDS, Cell
+from blurnet_tf.runs.sweep import Sweep
+from blurnet_tf.training.recipes import PRESETS
 from experiments import cli
-from experiments.cells import RECORDS, Cell
 from experiments.model_setting import add_model_arguments, choose_targets, load_model_setting
-from experiments.presets import PRESETS
-from experiments.sweep import Sweep
 
 
 def main(arguments: list[str] | None) -> None:
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None) -> None:
         "attack": {"steps": steps, "nps": options.nps, "targets": [names[target] for target in targets]},
         "floor": floor.folder,
         "cells": [cell.folder for cell in attacks],
-        "environment": environment(cli.ROOT),
+        "environment": environment(),
     }
     write_json(results / "run.json", run)
 

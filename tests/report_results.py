@@ -15,10 +15,10 @@ from matplotlib.image import imsave
 
 from blurnet_tf import lisa_cnn
 from blurnet_tf.data import synthetic
-from blurnet_tf.defenses import TRANSFER_VARIANTS, layer_weights
 from blurnet_tf.evaluation.metrics import Rate
-from blurnet_tf.evaluation.provenance import weights_sha256, write_json
 from blurnet_tf.evaluation.records import Record, write_records
+from blurnet_tf.files import write_json
+from blurnet_tf.models import TRANSFER_VARIANTS, layer_weights, weights_sha256
 from blurnet_tf.numerics import dissimilarity
 from blurnet_tf.reporting.ablation import ablation_table
 from blurnet_tf.reporting.model_tables import model_row, model_transfer_rows

@@ -14,20 +14,24 @@ import blurnet_tf
 PACKAGE = "blurnet_tf"
 ROOT = Path(blurnet_tf.__file__).parent
 
-GROUND = {"numerics", "signs", "files"}
-MIDDLE = {"attacks", "defenses", "data"}
+GROUND = {"numerics", "signs", "files", "checks"}
+BASE = GROUND | {"attacks", "defenses", "data", "models"}
 ARROWS: dict[str, set[str]] = {
-    "": {"attacks", "defenses", "data", "export", "signs"},
+    "": {"attacks", "defenses", "data", "models", "training", "runs", "export", "signs"},
     "numerics": set(),
     "signs": set(),
     "files": set(),
-    "attacks": GROUND,
+    "checks": set(),
     "defenses": GROUND,
     "data": GROUND,
-    "evaluation": GROUND | MIDDLE,
-    "reporting": GROUND | MIDDLE | {"evaluation"},
-    "export": GROUND | MIDDLE | {"evaluation"},
-    "commands": GROUND | MIDDLE | {"evaluation", "reporting", "export", ""},
+    "attacks": GROUND,
+    "models": GROUND | {"defenses", "data"},
+    "training": BASE,
+    "evaluation": BASE | {"training"},
+    "runs": BASE | {"training", "evaluation"},
+    "reporting": BASE | {"training", "evaluation", "runs"},
+    "export": BASE | {"training", "evaluation", "runs"},
+    "commands": BASE | {"training", "evaluation", "runs", "reporting", "export", ""},
     "__main__": {"commands"},
 }
 """Which rooms the modules of a room may import beside their own. The room of the package itself is ""."""
@@ -38,7 +42,17 @@ ONLY_IN: dict[str, set[str]] = {
     "PIL": {"data", "commands"},
     "cleverhans": {"attacks.digital"},
     "tf2onnx": {"export.formats"},
-    "tensorflow": {"attacks", "data", "evaluation", "reporting", "export", "commands"},
+    "tensorflow": {
+        "attacks",
+        "data",
+        "models.classifier",
+        "models.classifier_checks",
+        "training",
+        "evaluation",
+        "runs",
+        "export",
+        "commands",
+    },
     "argparse": {"commands"},
     "pickle": set(),
     "experiments": set(),
@@ -112,7 +126,18 @@ def test_the_modules_are_found_and_each_stands_in_a_known_room() -> None:
 
 
 def test_the_arrows_run_downwards_only() -> None:
-    heights = [GROUND, MIDDLE, {"evaluation"}, {"reporting", "export"}, {""}, {"commands"}, {"__main__"}]
+    heights = [
+        GROUND,
+        {"defenses", "data"},
+        {"attacks", "models"},
+        {"training"},
+        {"evaluation"},
+        {"runs"},
+        {"reporting", "export"},
+        {""},
+        {"commands"},
+        {"__main__"},
+    ]
     height = {room: level for level, rooms in enumerate(heights) for room in rooms}
     for room, targets in ARROWS.items():
         assert all(height[target] < height[room] for target in targets)

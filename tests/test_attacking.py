@@ -6,10 +6,10 @@ import pytest
 
 from blurnet_tf.attacks import RP2
 from blurnet_tf.data.split import Split
-from blurnet_tf.defenses import layer_weights, lisa_cnn
 from blurnet_tf.evaluation import metrics
 from blurnet_tf.evaluation.attacking import attack_white_box, cover, other_classes
 from blurnet_tf.evaluation.scoring import predict
+from blurnet_tf.models import layer_weights, lisa_cnn
 
 RNG = np.random.default_rng(0)
 MASK = np.zeros((32, 32, 1), np.float32)

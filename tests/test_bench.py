@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from blurnet_tf.attacks import RP2, load_mask
 from blurnet_tf.data import synthetic
-from blurnet_tf.defenses import TotalVariation, lisa_cnn
+from blurnet_tf.defenses import TotalVariation
+from blurnet_tf.models import lisa_cnn
 from blurnet_tf.signs import STOP
 from experiments import bench, bench_reference, bench_report
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from blurnet_tf.defenses import VARIANTS
 from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.export import model_card
-from experiments.presets import recipe
+from blurnet_tf.models import VARIANTS
+from blurnet_tf.training.recipes import recipe
 from experiments.table_rows import table_row
 
 SHA = "ab" * 32

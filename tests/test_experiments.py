@@ -18,10 +18,13 @@ import pytest
 
 from blurnet_tf.data import sources
 from blurnet_tf.evaluation.records import read_records
-from experiments import blackbox, checkpoints, cli, presets, table1, training
+from blurnet_tf.runs import checkpoints
+from blurnet_tf.runs.checkpoints import checkpoint_path
+from blurnet_tf.training import fit as training
+from blurnet_tf.training import recipes as presets
+from blurnet_tf.training.recipes import PRESETS
+from experiments import blackbox, cli, table1
 from experiments import train as train_program
-from experiments.checkpoints import checkpoint_path
-from experiments.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ["baseline", "input_3x3", "input_5x5", "feature_3x3", "feature_5x5"]
@@ -151,7 +154,9 @@ def test_a_second_run_takes_up_the_checkpoint_and_gives_the_same_bytes(smoke: tu
 PROGRAM = """
 import dataclasses, pathlib, sys
 from blurnet_tf.data import scenes, sources
-from experiments import checkpoints, cli, presets
+from blurnet_tf.runs import checkpoints
+from blurnet_tf.training import recipes as presets
+from experiments import cli
 folder, epochs, scenes.GREY_SHARE = pathlib.Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 data = sources.load_training(sources.resolve_training("synthetic", []), per_class=30, test_per_class=10)
 recipe = dataclasses.replace(presets.recipe("smoke", "tv_1e-4"), epochs=epochs, schedule="late_cosine")

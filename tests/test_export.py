@@ -16,8 +16,8 @@ from PIL import Image
 from blurnet_tf import CLASS_NAMES, RP2, VARIANTS, export_model, lisa_cnn, load_mask
 from blurnet_tf.data import synthetic
 from blurnet_tf.data.lisa_official import resize
-from blurnet_tf.defenses import feature_layer
 from blurnet_tf.export import ENDPOINTS
+from blurnet_tf.models import feature_layer
 from tests import clean_process
 
 ROOT = Path(__file__).resolve().parent.parent

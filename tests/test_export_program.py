@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from blurnet_tf import lisa_cnn
 from blurnet_tf.data import rp2_release
-from blurnet_tf.defenses import layer_weights
+from blurnet_tf.models import layer_weights
 from experiments import export as export_program
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (3, 32, 32, 3)).astype(np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from blurnet_tf import checks
 from blurnet_tf.attacks import inputs
 
 RNG = np.random.default_rng(1)
@@ -29,7 +30,7 @@ def sentence(function: Callable[..., Any], *arguments: Any) -> str:
 
 @pytest.mark.parametrize("images", [IMAGES, IMAGES.astype(np.float64), IMAGES.tolist(), tf.constant(IMAGES)])
 def test_images_come_out_as_float32(images: Any) -> None:
-    checked = inputs.check_images(images)
+    checked = checks.check_images(images)
     assert isinstance(checked, np.ndarray)
     assert checked.dtype == np.float32
     np.testing.assert_array_equal(checked, IMAGES)
@@ -37,7 +38,7 @@ def test_images_come_out_as_float32(images: Any) -> None:
 
 @pytest.mark.parametrize("shape", [(4, 5, 3), (3, 4, 5), (3, 4, 5, 1), (3, 4, 5, 4), (0, 4, 5, 3), (1, 3, 4, 5, 3), ()])
 def test_images_of_another_shape_are_an_error(shape: tuple[int, ...]) -> None:
-    assert sentence(inputs.check_images, np.zeros(shape)) == (
+    assert sentence(checks.check_images, np.zeros(shape)) == (
         f"`images` must have the shape (n, H, W, 3) with n > 0. Received: shape={shape}"
     )
 
@@ -49,7 +50,7 @@ def test_images_of_another_shape_are_an_error(shape: tuple[int, ...]) -> None:
 def test_images_of_another_range_are_an_error(low: float, high: float, received: str) -> None:
     images = np.full((2, 4, 5, 3), low, np.float32)
     images[1, 2, 3, 0] = high
-    assert sentence(inputs.check_images, images) == (f"`images` must lie in [0, 1]. Received: values from {received}")
+    assert sentence(checks.check_images, images) == (f"`images` must lie in [0, 1]. Received: values from {received}")
 
 
 def test_one_mask_and_several_come_out_with_four_axes() -> None:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from blurnet_tf.defenses.layers import FixedBlur, LearnableBlur
-from blurnet_tf.defenses.lisa_cnn import (
+from blurnet_tf.defenses.regularizers import TotalVariation
+from blurnet_tf.models.lisa_cnn import (
     TRAINED_VARIANTS,
     TRANSFER_VARIANTS,
     VARIANTS,
@@ -25,7 +26,6 @@ from blurnet_tf.defenses.lisa_cnn import (
     lisa_cnn,
     set_layer_weights,
 )
-from blurnet_tf.defenses.regularizers import TotalVariation
 
 Array = NDArray[np.float32]
 IMAGES: Array = np.random.default_rng(0).uniform(0, 1, (3, 32, 32, 3)).astype(np.float32)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.locks import locked
+from blurnet_tf.runs.locks import locked
 
 ROOT = Path(__file__).resolve().parent.parent
 HOLD = """
 import sys, time
 from pathlib import Path
-from experiments.locks import locked
+from blurnet_tf.runs.locks import locked
 with locked(Path(sys.argv[1]), waiting=None) as held:
     print(held, flush=True)
     sys.stdin.readline()

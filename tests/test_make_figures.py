@@ -11,10 +11,10 @@ import pytest
 
 from blurnet_tf import lisa_cnn
 from blurnet_tf.data import synthetic
-from blurnet_tf.defenses import layer_weights
-from blurnet_tf.evaluation.provenance import weights_sha256, write_json
 from blurnet_tf.evaluation.records import write_records
 from blurnet_tf.evaluation.scoring import score
+from blurnet_tf.files import write_json
+from blurnet_tf.models import layer_weights, weights_sha256
 from blurnet_tf.reporting import style
 from blurnet_tf.signs import CLASS_NAMES
 from experiments import figures

@@ -16,10 +16,10 @@ import pytest
 from blurnet_tf import CLASS_NAMES, RP2, VARIANTS, export_model, lisa_cnn
 from blurnet_tf.data import rp2_release, sources
 from blurnet_tf.evaluation.records import read_records
+from blurnet_tf.runs.setting import load_setting
+from blurnet_tf.runs.store import RECORDS
+from blurnet_tf.runs.sweep import Sweep
 from experiments import blackbox_model, whitebox_model
-from experiments.cells import RECORDS
-from experiments.setting import load_setting
-from experiments.sweep import Sweep
 from tests import foreign
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from experiments.precision import resolve
+from blurnet_tf.training.precision import resolve
 
 
 @pytest.fixture(autouse=True)

@@ -8,15 +8,17 @@ import pytest
 
 import blurnet_tf
 from blurnet_tf.evaluation import provenance
+from blurnet_tf.files import read_json, write_json
+from blurnet_tf.models import weights_sha256
 
 
 def test_the_checksum_of_weights_is_about_names_shapes_and_values() -> None:
     kernel, bias = np.ones((2, 2), np.float32), np.zeros(2, np.float32)
-    base = provenance.weights_sha256({"a": [kernel, bias], "b": [bias]})
-    assert base == provenance.weights_sha256({"b": [bias], "a": [kernel, bias]})
-    assert base != provenance.weights_sha256({"a": [kernel, bias + 1], "b": [bias]})
-    assert base != provenance.weights_sha256({"c": [kernel, bias], "b": [bias]})
-    assert base != provenance.weights_sha256({"a": [kernel.reshape(4), bias], "b": [bias]})
+    base = weights_sha256({"a": [kernel, bias], "b": [bias]})
+    assert base == weights_sha256({"b": [bias], "a": [kernel, bias]})
+    assert base != weights_sha256({"a": [kernel, bias + 1], "b": [bias]})
+    assert base != weights_sha256({"c": [kernel, bias], "b": [bias]})
+    assert base != weights_sha256({"a": [kernel.reshape(4), bias], "b": [bias]})
 
 
 def test_the_git_commit_and_whether_files_differ(tmp_path: Path) -> None:
@@ -51,15 +53,15 @@ def test_the_environment_names_every_loaded_package() -> None:
 
 
 def test_json_is_written_for_people_and_reads_back(tmp_path: Path) -> None:
-    provenance.write_json(tmp_path / "a.json", {"b": 1, "a": [0.1]})
-    assert provenance.read_json(tmp_path / "a.json") == {"b": 1, "a": [0.1]}
+    write_json(tmp_path / "a.json", {"b": 1, "a": [0.1]})
+    assert read_json(tmp_path / "a.json") == {"b": 1, "a": [0.1]}
     assert (tmp_path / "a.json").read_text().startswith('{\n  "b": 1,')
 
 
 def test_nan_is_no_json_and_leaves_the_file_alone(tmp_path: Path) -> None:
-    provenance.write_json(tmp_path / "a.json", 1)
+    write_json(tmp_path / "a.json", 1)
     with pytest.raises(ValueError, match="not JSON compliant"):
-        provenance.write_json(tmp_path / "a.json", float("nan"))
+        write_json(tmp_path / "a.json", float("nan"))
     assert json.loads((tmp_path / "a.json").read_text()) == 1
 
 
@@ -67,4 +69,4 @@ def test_nan_is_no_json_and_leaves_the_file_alone(tmp_path: Path) -> None:
 def test_a_damaged_json_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.json is not a JSON file: .*\. Delete it and run the experiment again\.$"):
-        provenance.read_json(tmp_path / "a.json")
+        read_json(tmp_path / "a.json")

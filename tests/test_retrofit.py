@@ -16,7 +16,7 @@ from scipy import ndimage
 
 import blurnet_tf
 from blurnet_tf import FixedBlur, LearnableBlur, TotalVariation, TVLossCallback, defend
-from blurnet_tf.defenses import train
+from blurnet_tf.training import train
 
 Array = NDArray[np.float32]
 IMAGES: Array = np.random.default_rng(0).uniform(0, 1, (4, 32, 32, 3)).astype(np.float32)

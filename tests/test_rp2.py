@@ -18,7 +18,7 @@ from blurnet_tf import numerics
 from blurnet_tf.attacks import RP2, AttackResult, load_mask, rp2
 from blurnet_tf.data import rp2_release
 from blurnet_tf.defenses.layers import FixedBlur
-from blurnet_tf.defenses.lisa_cnn import TRANSFER_VARIANTS, lisa_cnn
+from blurnet_tf.models.lisa_cnn import TRANSFER_VARIANTS, lisa_cnn
 from blurnet_tf.signs import STOP
 
 SIZE, CLASSES = 8, 5

@@ -9,8 +9,8 @@ import pytest
 
 from blurnet_tf.attacks import RP2
 from blurnet_tf.reporting.studies import study_markdown
+from blurnet_tf.training.recipes import recipe
 from experiments import reproduction
-from experiments.presets import recipe
 from experiments.studies import STUDIES, Study
 
 BASES = ("baseline", "tv_1e-4", "depthwise_7x7")

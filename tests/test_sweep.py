@@ -11,11 +11,11 @@ import pytest
 from blurnet_tf.attacks import RP2
 from blurnet_tf.data import sources
 from blurnet_tf.data.split import Split
-from blurnet_tf.defenses import VARIANTS, layer_weights, lisa_cnn
 from blurnet_tf.evaluation.records import read_records
-from experiments.cells import ARRAYS, RECORDS
-from experiments.setting import Setting
-from experiments.sweep import Sweep
+from blurnet_tf.models import VARIANTS, layer_weights, lisa_cnn
+from blurnet_tf.runs.setting import Setting
+from blurnet_tf.runs.store import ARRAYS, RECORDS
+from blurnet_tf.runs.sweep import Sweep
 
 ATTACK = RP2(steps=3)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from blurnet_tf.defenses import TRANSFER_VARIANTS
 from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.records import Record
+from blurnet_tf.models import TRANSFER_VARIANTS
 from blurnet_tf.reporting.tables import transfer_markdown, transfer_table, write_table
 from tests.examples import RECORD
 

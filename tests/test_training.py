@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from blurnet_tf.defenses.layers import LearnableBlur
 from blurnet_tf.defenses.regularizers import TotalVariation
-from blurnet_tf.defenses.training import _Batches, train
+from blurnet_tf.training.train import _Batches, train
 
 COUNT = 48
 

@@ -9,21 +9,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from blurnet_tf.defenses import (
-    VARIANTS,
-    ChannelLInf,
-    FixedBlur,
-    LearnableBlur,
-    TotalVariation,
-    TVLossCallback,
-    Variant,
-    defend,
-    lisa_cnn,
-)
+from blurnet_tf.defenses import ChannelLInf, FixedBlur, LearnableBlur, TotalVariation, TVLossCallback, defend
+from blurnet_tf.models import VARIANTS, Variant, lisa_cnn
 from blurnet_tf.signs import CLASS_NAMES, STOP
 
 if TYPE_CHECKING:
-    from blurnet_tf.attacks.classifier import Classifier, load_classifier
     from blurnet_tf.attacks.digital import GradientAttack
     from blurnet_tf.attacks.masks import bundled, load_mask, load_palette
     from blurnet_tf.attacks.rp2 import RP2, AttackResult
@@ -31,19 +21,20 @@ if TYPE_CHECKING:
     from blurnet_tf.data.folder import load_folder
     from blurnet_tf.data.split import Split
     from blurnet_tf.export import export_model
+    from blurnet_tf.models.classifier import Classifier, load_classifier
 
 __version__ = "0.1.0"  # its only place: setup.cfg reads this line, without importing the package
 
 _LATER = {
     "RP2": "attacks.rp2",
     "AttackResult": "attacks.rp2",
-    "Classifier": "attacks.classifier",
+    "Classifier": "models.classifier",
     "GradientAttack": "attacks.digital",
     "Split": "data.split",
     "bundled": "attacks.masks",
     "apply_to_photograph": "attacks.transforms",
     "export_model": "export",
-    "load_classifier": "attacks.classifier",
+    "load_classifier": "models.classifier",
     "load_folder": "data.folder",
     "load_mask": "attacks.masks",
     "load_palette": "attacks.masks",

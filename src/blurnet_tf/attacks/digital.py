@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from blurnet_tf.attacks import inputs
 from blurnet_tf.attacks.inputs import Model
+from blurnet_tf.checks import check_images
 
 METHODS: tuple[str, ...] = ("fgm", "bim", "mim")
 NORMS: dict[str, float] = {"linf": np.inf, "l2": 2}
@@ -90,7 +91,7 @@ class GradientAttack:
             ValueError: A shape or range is wrong, a target is a label, or the model ends in a softmax or
                 cannot be differentiated.
         """
-        images = inputs.check_images(images)
+        images = check_images(images)
         logits = inputs.check_model(model, images)
         predictions = logits.argmax(axis=1).astype(np.int32)
         true_labels = inputs.check_labels(labels, predictions, logits.shape[1])

@@ -27,16 +27,6 @@ def check_seed(seed: int) -> None:
         raise ValueError(f"`seed` must be an integer of 32 bits. Received: seed={seed!r}")
 
 
-def check_images(images: ArrayLike) -> NDArray[np.float32]:
-    """Return images as float32 (n, H, W, 3); raise ValueError unless they lie in [0, 1] and there is at least one."""
-    array = np.asarray(images, np.float32)
-    if array.ndim != 4 or array.shape[-1] != 3 or not array.size:
-        raise ValueError(f"`images` must have the shape (n, H, W, 3) with n > 0. Received: shape={array.shape}")
-    if not (array.min() >= 0 and array.max() <= 1):  # also catches NaN
-        raise ValueError(f"`images` must lie in [0, 1]. Received: values from {array.min():g} to {array.max():g}")
-    return array
-
-
 def check_masks(mask: ArrayLike, size: tuple[int, int]) -> NDArray[np.float32]:
     """Return one or several masks as float32 (masks, H, W, 1), or raise ValueError if one does not fit."""
     array = np.asarray(mask, np.float32)

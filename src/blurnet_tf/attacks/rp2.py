@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from blurnet_tf.attacks import inputs
 from blurnet_tf.attacks.inputs import Model
 from blurnet_tf.attacks.rp2_step import HISTORY, Problem, compile_steps, masked, place_as, start
+from blurnet_tf.checks import check_images
 
 MOST_STEPS = 20
 """In one call of the graph, so that a long attack too answers Ctrl-C in a second or two."""
@@ -147,7 +148,7 @@ class RP2:
         Warns:
             UserWarning: A clean image is taken for a target already, or the loss became infinite or NaN.
         """
-        images = inputs.check_images(images)
+        images = check_images(images)
         masks = inputs.check_masks(mask, images.shape[1:3])
         if palette is not None and not self.nps:
             raise ValueError(
@@ -256,7 +257,7 @@ class AttackResult:
         Raises:
             ValueError: The images have another shape or range.
         """
-        images = inputs.check_images(images)
+        images = check_images(images)
         if images.shape[1:3] != self.mask.shape[:2]:
             raise ValueError(
                 f"`images` must be of the attacked size, {self.mask.shape[0]}x{self.mask.shape[1]}. Received: "

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from blurnet_tf.attacks.classifier import OUTPUTS
+from blurnet_tf.models.classifier import OUTPUTS
 
 
 def add_classifier_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,17 +19,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import blurnet_tf
 from blurnet_tf.attacks import RP2, load_mask, load_palette
 from blurnet_tf.attacks.masks import bundled
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_classifier_arguments, natural, number, positive, show
 from blurnet_tf.commands.files import check_folder, check_same_size, save_image
 from blurnet_tf.data.folder import find_class_names, levels, load_folder
-from blurnet_tf.evaluation.provenance import environment, write_json
+from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.records import write_records
 from blurnet_tf.evaluation.scoring import score
-from blurnet_tf.files import replaced_folder, sha256
+from blurnet_tf.files import replaced_folder, sha256, write_json
 from blurnet_tf.reporting.model_tables import attack_markdown, model_transfer_rows
 from blurnet_tf.reporting.tables import write_table
 from blurnet_tf.signs import class_index
@@ -121,7 +120,7 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
         if options.nps
         else None,
         "attack": dataclasses.asdict(attack) | {"target": target, "target_name": names[target]},
-        "environment": environment(Path(blurnet_tf.__file__).parent),
+        "environment": environment(),
     }
     write_json(folder / PROVENANCE, provenance)
     return row, markdown

@@ -17,10 +17,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from blurnet_tf.attacks.classifier_checks import damaged
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import add_classifier_arguments, show
 from blurnet_tf.data.folder import find_class_names, levels, read_image
+from blurnet_tf.models.classifier_checks import damaged
 
 NAME = "classify"
 HELP = "say what a model sees in images"

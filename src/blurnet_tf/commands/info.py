@@ -9,11 +9,11 @@ from typing import Any
 import keras
 
 import blurnet_tf
-from blurnet_tf.attacks.classifier import model_sha256
 from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import show
 from blurnet_tf.data.folder import find_class_names
 from blurnet_tf.evaluation.provenance import environment
+from blurnet_tf.models.classifier import model_sha256
 
 NAME = "info"
 HELP = "say what is installed, or what a model is"

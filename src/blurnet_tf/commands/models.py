@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from blurnet_tf.attacks.classifier import Classifier, load_classifier, read_keras_file
-from blurnet_tf.attacks.classifier_checks import damaged
+from blurnet_tf.models.classifier import Classifier, load_classifier, read_keras_file
+from blurnet_tf.models.classifier_checks import damaged
 
 ANY_SIZE = "classify"
 """The endpoint of an export that takes images of any size."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from blurnet_tf.data.checks import check_integer
+from blurnet_tf.checks import check_integer
 from blurnet_tf.data.drawing import Canvas, Colour, Disc, Mark, Plate, Points, Polygon, Smear, Stroke, Text
 from blurnet_tf.signs import SIGN_NAMES
 

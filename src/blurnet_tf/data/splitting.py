@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blurnet_tf.data.checks import check_integer
+from blurnet_tf.checks import check_integer
 
 _TRACKS, _RANDOM = 1, 2  # the first word of each random stream
 _STARTS = 10

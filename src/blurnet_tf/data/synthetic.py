@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blurnet_tf.data.checks import check_integer
+from blurnet_tf.checks import check_integer
 from blurnet_tf.data.scenes import FRAME, View, photograph, random_view
 from blurnet_tf.data.sign_art import draw_sign
 from blurnet_tf.data.split import Split

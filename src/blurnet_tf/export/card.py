@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from blurnet_tf.defenses.lisa_cnn import Variant
 from blurnet_tf.evaluation.metrics import Rate
+from blurnet_tf.models.lisa_cnn import Variant
 
 _USE = """\
 Any TensorFlow 2 program loads this folder; it needs no other package.

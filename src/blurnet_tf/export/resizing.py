@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blurnet_tf.defenses.lisa_cnn import INPUT_SHAPE
+from blurnet_tf.models.lisa_cnn import INPUT_SHAPE
 
 _SIZE = INPUT_SHAPE[0]
 _ONE = float(1 << 22)  # Pillow's weights are whole numbers, this many to 1; sums up to 255 * _ONE are exact in float64

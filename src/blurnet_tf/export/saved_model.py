@@ -10,11 +10,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blurnet_tf.defenses.lisa_cnn import INPUT_SHAPE
-from blurnet_tf.evaluation.provenance import write_json
 from blurnet_tf.export.formats import check_formats, write_litert, write_onnx
 from blurnet_tf.export.resizing import resize
-from blurnet_tf.files import replaced_folder, write_text
+from blurnet_tf.files import replaced_folder, write_json, write_text
+from blurnet_tf.models.lisa_cnn import INPUT_SHAPE
 
 ENDPOINTS: dict[str, tf.TensorSpec] = {
     "serving_default": tf.TensorSpec((None, *INPUT_SHAPE), tf.float32, "image"),

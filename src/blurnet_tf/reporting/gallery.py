@@ -10,11 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from blurnet_tf.defenses import VARIANTS, blur_kernel, layer_weights
+from blurnet_tf.defenses import blur_kernel
 from blurnet_tf.evaluation.feature_maps import layer_maps
 from blurnet_tf.evaluation.high_frequency import KINDS, Measured, strongest_maps
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.evaluation.spectra import RADIUS
+from blurnet_tf.models import VARIANTS, layer_weights
 from blurnet_tf.reporting import captions
 from blurnet_tf.reporting.defence_figures import response_figure, variant_figure
 from blurnet_tf.reporting.figures import dissimilarity_figure

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from blurnet_tf.defenses.lisa_cnn import TRANSFER_VARIANTS, VARIANTS
 from blurnet_tf.evaluation import metrics
-from blurnet_tf.evaluation.provenance import write_json
 from blurnet_tf.evaluation.records import Record
-from blurnet_tf.files import write_text
+from blurnet_tf.files import write_json, write_text
+from blurnet_tf.models.lisa_cnn import TRANSFER_VARIANTS, VARIANTS
 
 PAPER_TABLE_1: dict[str, tuple[float, float]] = {
     "baseline": (1.0, 0.9),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from blurnet_tf.defenses.lisa_cnn import TRAINED_VARIANTS, VARIANTS, Variant
 from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.records import Record
+from blurnet_tf.models.lisa_cnn import TRAINED_VARIANTS, VARIANTS, Variant
 from blurnet_tf.reporting.tables import markdown_table, per_cent, with_interval
 from blurnet_tf.reporting.white_box_checks import check_each, check_row
 from blurnet_tf.reporting.white_box_columns import attack_columns, floor_columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from blurnet_tf.defenses import VARIANTS
+from blurnet_tf.models import VARIANTS
 from blurnet_tf.reporting.report.stored import Transfer, WhiteBox
 from blurnet_tf.reporting.white_box import PAPER_TABLE_2
 

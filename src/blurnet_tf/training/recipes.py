@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from blurnet_tf.defenses import VARIANTS, Variant
+from blurnet_tf.models import VARIANTS, Variant
 
 
 @dataclass(frozen=True, kw_only=True)

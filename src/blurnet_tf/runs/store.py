@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blurnet_tf.evaluation.provenance import environment, read_json, write_json
+from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.records import Record, write_records
-from blurnet_tf.files import atomic_folder, sha256
-from experiments import cli
-from experiments.locks import locked
+from blurnet_tf.files import atomic_folder, read_json, sha256, write_json
+from blurnet_tf.runs.locks import locked
 
 RECORDS = "records.csv"
 ARRAYS = "arrays.npz"
@@ -94,7 +93,7 @@ def _compute(root: Path, cell: Cell, compute: Callable[[Cell], Content], title: 
             "inputs": cell.inputs,
             "files": {name: sha256(temporary / name) for name in (RECORDS, ARRAYS)},
             "seconds": round(time.perf_counter() - started, 2),
-            "environment": environment(cli.ROOT),
+            "environment": environment(),
         }
         write_json(temporary / PROVENANCE, provenance)
 

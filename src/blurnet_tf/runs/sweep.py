@@ -11,13 +11,12 @@ from typing import Any
 import keras
 
 from blurnet_tf.attacks import RP2
-from blurnet_tf.attacks.classifier import Classifier
 from blurnet_tf.attacks.inputs import Model
-from blurnet_tf.defenses import Variant, layer_weights, lisa_cnn
 from blurnet_tf.evaluation.attacking import attack_white_box, cover, other_classes
-from blurnet_tf.evaluation.provenance import weights_sha256
-from experiments.cells import Cell, Content, fill
-from experiments.setting import Setting
+from blurnet_tf.models import Variant, layer_weights, lisa_cnn, weights_sha256
+from blurnet_tf.models.classifier import Classifier
+from blurnet_tf.runs.setting import Setting
+from blurnet_tf.runs.store import Cell, Content, fill
 
 FORMAT = 2
 """Raised when cells of the same inputs get another content, so that older ones are not taken for new ones."""

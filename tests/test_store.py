@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from blurnet_tf.evaluation.records import read_records
-from experiments.cells import ARRAYS, PROVENANCE, RECORDS, Cell, Content, fill
-from experiments.locks import locked
+from blurnet_tf.runs.locks import locked
+from blurnet_tf.runs.store import ARRAYS, PROVENANCE, RECORDS, Cell, Content, fill
 from tests.examples import RECORD
 
 CELLS = [Cell(name=f"cell-{number}", inputs={"number": number}) for number in range(3)]

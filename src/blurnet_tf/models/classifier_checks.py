@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from blurnet_tf.attacks.inputs import check_images
+from blurnet_tf.checks import check_images
 
 if TYPE_CHECKING:
-    from blurnet_tf.attacks.classifier import Classifier
+    from blurnet_tf.models.classifier import Classifier
 
 STOPPERS: Mapping[str, str] = {
     "ArgMax": "ArgMax (an index does not change gradually)",

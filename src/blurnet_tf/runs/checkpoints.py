@@ -14,15 +14,14 @@ from typing import Any
 import keras
 
 from blurnet_tf.data import rp2_release, sources
-from blurnet_tf.defenses import layer_weights, lisa_cnn
-from blurnet_tf.defenses.lisa_cnn import LayerWeights
-from blurnet_tf.evaluation.provenance import weights_sha256
 from blurnet_tf.files import atomic_path
-from experiments.kept import held_out_accuracy, publish, take_up
-from experiments.locks import locked
-from experiments.precision import resolve
-from experiments.presets import PRESETS, Recipe, recipe
-from experiments.training import fit
+from blurnet_tf.models import layer_weights, lisa_cnn, weights_sha256
+from blurnet_tf.models.lisa_cnn import LayerWeights
+from blurnet_tf.runs.kept import held_out_accuracy, publish, take_up
+from blurnet_tf.runs.locks import locked
+from blurnet_tf.training.fit import fit
+from blurnet_tf.training.precision import resolve
+from blurnet_tf.training.recipes import PRESETS, Recipe, recipe
 
 FORMAT = 1
 """Raised when the same settings come to mean another training, so that older checkpoints are not taken for new ones."""
@@ -63,7 +62,7 @@ def trained_variant(
     Args:
         name: The variant.
         data: What it is trained and tested on.
-        options: With the arguments of `cli.add_training_arguments` and `cli.add_recipe_arguments`.
+        options: With `checkpoints`, `preset`, `init`, `train_seed` and `precision`.
         release: As for `trained_model`.
     """
     path = checkpoint_path(options.checkpoints, data.name, options.preset, name, options.init, options.train_seed)

@@ -14,8 +14,8 @@ import keras
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from blurnet_tf.attacks.classifier_checks import check_answers, check_input, check_output_name, class_count, damaged
 from blurnet_tf.files import sha256
+from blurnet_tf.models.classifier_checks import check_answers, check_input, check_output_name, class_count, damaged
 
 OUTPUTS: tuple[str, ...] = ("logits", "probabilities")
 """What the output of a model may be."""

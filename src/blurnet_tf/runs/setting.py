@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blurnet_tf.attacks import load_mask, load_palette
+from blurnet_tf.attacks.masks import bundled, load_mask, load_palette
 from blurnet_tf.data import download, rp2_release, sources
 from blurnet_tf.data.split import Split
 from blurnet_tf.files import sha256
-from experiments import cli
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,9 +83,9 @@ def load_setting(
     """
     release = source.folder
     victims = sources.load_victims(source)
-    own_mask = release / rp2_release.STICKER_MASK if release else cli.MASKS / "sticker.png"
+    own_mask = release / rp2_release.STICKER_MASK if release else bundled("sticker.png")
     mask_path = mask or own_mask
-    palette_path = palette or (release / rp2_release.PALETTE if release else cli.MASKS / "palette.csv")
+    palette_path = palette or (release / rp2_release.PALETTE if release else bundled("palette.csv"))
     loaded_mask = load_mask(mask_path)
     colours = load_palette(palette_path) if printable else None
     damaged = download.damaged_files(release) if release else ()

@@ -12,11 +12,12 @@ from pathlib import Path
 import keras
 
 from blurnet_tf.data.sources import TrainingData
-from blurnet_tf.defenses import TVLossCallback, layer_weights, lisa_cnn, train
-from blurnet_tf.defenses.lisa_cnn import LayerWeights
-from blurnet_tf.evaluation.provenance import read_json, write_json
-from blurnet_tf.files import atomic_folder, sha256
-from experiments.presets import Recipe
+from blurnet_tf.defenses import TVLossCallback
+from blurnet_tf.files import atomic_folder, read_json, sha256, write_json
+from blurnet_tf.models import layer_weights, lisa_cnn
+from blurnet_tf.models.lisa_cnn import LayerWeights
+from blurnet_tf.training import train
+from blurnet_tf.training.recipes import Recipe
 
 LOG = "log.csv"
 _BACKUP = "backup"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -228,3 +229,17 @@ def set_layer_weights(model: keras.Model, weights: LayerWeights) -> None:
             )
     for name, arrays in weights.items():
         layers[name].set_weights(list(arrays))
+
+
+def weights_sha256(weights: Mapping[str, Sequence[NDArray[np.float32]]]) -> str:
+    """Return a checksum of a model's arrays by layer, which a `.keras` file, with its date inside, has not.
+
+    Args:
+        weights: As `layer_weights` gives them.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        for array in weights[name]:
+            digest.update(repr((name, array.shape, str(array.dtype))).encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -8,12 +8,11 @@ from typing import Any
 import keras
 
 from blurnet_tf.data.split import Split
-from blurnet_tf.defenses import layer_weights
 from blurnet_tf.evaluation.metrics import Rate
-from blurnet_tf.evaluation.provenance import environment, read_json, weights_sha256, write_json
+from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.scoring import predict
-from blurnet_tf.files import atomic_path
-from experiments import cli
+from blurnet_tf.files import atomic_path, read_json, write_json
+from blurnet_tf.models import layer_weights, weights_sha256
 
 
 def take_up(
@@ -61,7 +60,7 @@ def publish(
         **_score(path, model, test),
         "weights_sha256": weights_sha256(layer_weights(model)),
         **more,
-        "environment": environment(cli.ROOT),
+        "environment": environment(),
     }
     write_json(path.with_suffix(".json"), provenance)
     return model, provenance
