@@ -1,4 +1,4 @@
-"""Draw the files that are kept in the repository: the masks, the palette, and the README's sheet of signs."""
+"""Draw the files of the repository that a program draws: the masks, the palette, and the README's sheet of signs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from blurnet_tf.attacks.masks import draw_octagon, draw_sticker_bars, process_ink_palette
+from blurnet_tf.attacks.masks import draw_octagon, draw_stickers, process_ink_palette
 from blurnet_tf.data import synthetic
 from blurnet_tf.files import atomic_path, write_text
 from experiments import cli
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None) -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--root", type=Path, default=cli.ROOT, help="folder that holds masks/ and docs/")
     root = parser.parse_args(arguments).root
-    write_png(root / "masks" / "sticker.png", draw_sticker_bars())
+    write_png(root / "masks" / "sticker.png", draw_stickers())
     write_png(root / "masks" / "octagon.png", draw_octagon())
     lines = [",".join(f"{value:.5f}" for value in colour) for colour in process_ink_palette()]
     header = "# red,green,blue in [0, 1]: colours of four-colour printing; drawn by `make assets`"

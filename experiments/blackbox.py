@@ -1,91 +1,72 @@
-"""The transfer experiment: attack the undefended model, and ask its filtered versions about the attacked signs."""
+"""The transfer experiment, section 3: attack the undefended model, show the signs to its filtered versions."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from blurnet_tf.attacks import RP2
-from blurnet_tf.commands.arguments import natural, positive
-from blurnet_tf.data import sources
-from blurnet_tf.evaluation.provenance import environment
-from blurnet_tf.evaluation.records import write_records
-from blurnet_tf.evaluation.scoring import score
-from blurnet_tf.files import atomic_path, write_json
-from blurnet_tf.models import TRANSFER_VARIANTS, lisa_cnn, weights_sha256
-from blurnet_tf.runs.checkpoints import baseline_weights
-from blurnet_tf.runs.setting import load_setting
-from blurnet_tf.signs import class_index
-from blurnet_tf.training.recipes import PRESETS
-from experiments import cli
+from blurnet_tf.data.dataset import Dataset
+from blurnet_tf.data.registry import choose_victims
+from blurnet_tf.models import TRANSFER_VARIANTS, VARIANTS
+from blurnet_tf.reporting import write_tables
+from blurnet_tf.runs import USUAL_TARGET, Setting, Subject, choose_target, load_setting, transfer
+from blurnet_tf.runs.checkpoints import Checkpoint, attacked_baseline
+from experiments import arguments, cli, own_model
 
 
-def main(arguments: list[str] | None) -> None:
-    """Attack, score, and write records, arrays and provenance. `experiments.table1` makes the table of them."""
-    options = _parse(arguments)
-    started = time.perf_counter()
-    source = sources.resolve(options.data, cli.data_roots(options.data_dir))
-    print(source.reason, flush=True)
-    setting = load_setting(source, mask=options.mask, palette=options.palette, printable=options.nps is not None)
-    victims, mask = setting.victims, setting.mask
-    target = class_index(options.target, victims.class_names)
-    steps = PRESETS[options.preset].steps if options.steps is None else options.steps
-    attack = RP2(steps=steps, penalty=options.penalty, nps=options.nps, seed=options.seed)
-    weights, training = baseline_weights(
-        source.folder,
+def main(argv: list[str] | None) -> None:
+    """Train the baseline if there is no release, attack it, score its filtered versions, write and print Table 1."""
+    options = _parse(argv)
+    if options.model is not None:
+        print(write_tables(own_model.attack_transfer(options)))
+        return
+    _, source, setting, attack, target = load(options)
+    victims = [Subject(spec=source.spec(VARIANTS[name]), row=source.row(VARIANTS[name])) for name in TRANSFER_VARIANTS]
+    names = setting.images.class_names
+    run = transfer(
+        source,
+        victims,
+        setting,
+        attack=attack,
+        target=target,
+        results=options.results,
         preset=options.preset,
-        seed=options.train_seed,
-        folder=options.checkpoints,
-        precision=options.precision,
+        init=options.init,
+        papers_protocol=setting.authentic
+        and "checkpoint" in source.provenance
+        and target == names.index(USUAL_TARGET)
+        and dataclasses.replace(attack, seed=0) == RP2(),
     )
-    models = {name: lisa_cnn(name, weights=weights) for name in TRANSFER_VARIANTS}
-
-    attack_started = time.perf_counter()
-    result = attack(models["baseline"], victims.images, target, mask, labels=victims.labels, palette=setting.palette)
-    attack_seconds = time.perf_counter() - attack_started
-    adversarial = result.apply(victims.images)[0]
-    scored: dict[str, Any] = {"source": "baseline", "target": target, "penalty": attack.penalty, "seed": attack.seed}
-    records = [
-        record for name, model in models.items() for record in score(model, victims, adversarial, victim=name, **scored)
-    ]
-    papers_protocol = setting.authentic and (
-        (target, dataclasses.replace(attack, seed=0)) == (class_index("speedLimit45"), RP2())
-    )
-    provenance = {
-        **setting.describe(),
-        "attack": dataclasses.asdict(attack) | {"target": target, "target_name": victims.class_names[target]},
-        "baseline": {"weights_sha256": weights_sha256(weights), "training": training},
-        "preset": options.preset,
-        "papers_protocol": papers_protocol,
-        "seconds": {"attack": round(attack_seconds, 2), "total": round(time.perf_counter() - started, 2)},
-        "environment": environment(),
-    }
-    results: Path = options.results
-    with atomic_path(results / "perturbation.npy") as temporary:
-        np.save(temporary, result.perturbation[0])
-    with atomic_path(results / "signs.npz") as temporary:
-        np.savez(temporary, clean=victims.images, adversarial=adversarial, mask=mask)
-    write_json(results / "provenance.json", provenance)
-    write_records(results / "records.csv", records)
+    print(write_tables(run))
 
 
-def _parse(arguments: list[str] | None) -> Any:
+def load(options: Any) -> tuple[Dataset, Checkpoint, Setting, RP2, int | None]:
+    """Return data, the attacked model, where it is attacked, the attack and the target; `None` is the worst target."""
+    data = arguments.load_data(choose_victims, options)
+    setting = load_setting(data, mask=options.mask, palette=options.palette)
+    attack = arguments.one_attack(options, setting)
+    target = choose_target(options.target, setting.images)  # a mistake is told before the training
+    source = attacked_baseline(data, **arguments.training(options))
+    return data, source, setting, attack, target
+
+
+def _parse(argv: list[str] | None) -> Any:
     parser = cli.parser(__doc__)
-    cli.add_training_arguments(parser)
-    cli.add_data_arguments(parser, sources.SOURCES)
-    parser.add_argument("--mask", type=Path, help="image of the mask (default: the source's sticker mask)")
-    parser.add_argument("--palette", type=Path, help="printable colours, with --nps (default: the source's)")
-    parser.add_argument("--target", default="speedLimit45", help="wanted class, a name or an index")
-    parser.add_argument("--steps", type=positive, help="steps of the attack (default: the preset's)")
-    parser.add_argument("--penalty", type=float, default=0.002, help="lambda, the weight of the perturbation's norm")
-    parser.add_argument("--nps", choices=("original", "corrected"), help="add a non-printability score")
-    parser.add_argument("--seed", type=natural, default=0, help="seed of the attack")
+    add_arguments(parser)
+    own_model.add_arguments(parser)
     parser.add_argument("--results", type=Path, default=Path("results/blackbox"), help="folder to write to")
-    return parser.parse_args(arguments)
+    return parser.parse_args(argv)
+
+
+def add_arguments(parser: Any) -> None:
+    """Add the arguments that `load` needs."""
+    arguments.add_data(parser)
+    arguments.add_training(parser)
+    arguments.add_attack(parser)
+    parser.add_argument("--target", default="auto", help="wanted class, a name or an index; worst; auto: speedLimit45")
+    parser.set_defaults(penalties=[RP2.penalty])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
-"""Small results, as the experiments store them, for the report to be made of."""
+"""Small results, as the experiments store them, for tables and the report to be made of."""
 
 from __future__ import annotations
 
 import functools
 import itertools
-import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +13,18 @@ from matplotlib.image import imsave
 
 from blurnet_tf import lisa_cnn
 from blurnet_tf.data import synthetic
-from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.records import Record, write_records
-from blurnet_tf.files import write_json
-from blurnet_tf.models import TRANSFER_VARIANTS, layer_weights, weights_sha256
+from blurnet_tf.files import sha256, write_json
+from blurnet_tf.models import TRANSFER_VARIANTS, VARIANTS, layer_weights, weights_sha256
 from blurnet_tf.numerics import dissimilarity
-from blurnet_tf.reporting.ablation import ablation_table
-from blurnet_tf.reporting.model_tables import model_row, model_transfer_rows
-from blurnet_tf.reporting.tables import transfer_table
-from blurnet_tf.reporting.white_box import white_box_table
+from blurnet_tf.runs.run import Run, RunRow, StoredRun
 from blurnet_tf.signs import CLASS_NAMES
 
 N, STEPS, STOP = 4, 5, 14
 TARGETS = (0, 11, 17)
 EVIL = "<script>alert('class')</script>"
-NAMES = [EVIL if name == "yield" else name for name in CLASS_NAMES]
-ROWS = ("baseline", "tv_1e-4", "<b>own</b>")
+NAMES = tuple(EVIL if name == "yield" else name for name in CLASS_NAMES)
+ROWS = {"baseline": "Baseline", "tv_1e-4": "TV 1e-4", "<b>own</b>": "<b>own</b>"}
 OWN = "zoo & own"
 ENVIRONMENT = {
     "python": "3.11.7",
@@ -39,14 +33,42 @@ ENVIRONMENT = {
     "cpus": 2,
     "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "modified": True},
 }
-ATTACK = {"steps": STEPS, "penalty": 0.002, "nps": None, "seed": 0, "target": 17, "target_name": EVIL}
-BASELINE = {"weights_sha256": "a" * 64, "training": {"settings": {"seed": 0, "epochs": 1}}}
-SETTING: dict[str, Any] = {
-    "data": {"source": "synthetic", "reason": "for a test", "sha256": "d" * 64, "n": N},
-    "class_names": NAMES,
-    "mask": {"path": "somewhere/own & mask.png", "sha256": "e" * 64, "pixels": 30},
-    "environment": ENVIRONMENT,
-}
+RENDERED = {"name": "synthetic", "title": "rendered signs", "split": "", "leaks": False, "photographs": False}
+LISA = {"name": "lisa", "title": "LISA, track split", "split": "track", "leaks": False, "photographs": True}
+ATTACK = {"attack": "RP2", "steps": STEPS, "penalty": 0.002, "seed": 0, "image_clip": [0.0, 1.0], "penalties": []}
+AT_ONE = ATTACK | {"target": 17, "target_name": EVIL}
+
+
+def run_of(kind: str, rows: Sequence[RunRow], cells: Sequence[str], floors: Sequence[str] = (), **more: Any) -> Run:
+    """A run on rendered signs."""
+    fields: dict[str, Any] = {
+        "data": RENDERED | {"source": {"name": "synthetic"}, "sha256": "d" * 64, "n": N},
+        "class_names": NAMES,
+        "training_data": RENDERED,
+        "mask": {"path": "somewhere/own & mask.png", "sha256": "e" * 64, "pixels": 30},
+        "attack": ATTACK,
+        "preset": "smoke",
+        "init": "random",
+        "precision": "float32",
+        "environment": ENVIRONMENT,
+    }
+    return Run(kind=kind, rows=tuple(rows), cells=tuple(cells), floors=tuple(floors), **fields | more)
+
+
+def store(folder: Path, run: Run, cells: Mapping[str, Sequence[Record]], **arrays: np.ndarray) -> StoredRun:
+    """Write a run and its cells. `arrays` are those of every cell with attacks."""
+    for name, records in cells.items():
+        write_cell(folder / "cells" / name, records, **({} if name in run.floors else arrays))
+    stored = StoredRun(folder=folder, run=run)
+    stored.save()
+    return stored
+
+
+def write_cell(folder: Path, records: Sequence[Record], **arrays: np.ndarray) -> None:
+    write_records(folder / "records.csv", records)
+    np.savez(folder / "arrays.npz", **arrays)
+    files = {name: sha256(folder / name) for name in ("records.csv", "arrays.npz")}
+    write_json(folder / "provenance.json", {"inputs": {"dtype": "float32"}, "files": files})
 
 
 def write_all(folder: Path) -> None:
@@ -58,8 +80,8 @@ def write_all(folder: Path) -> None:
     write_blackbox(results / "blackbox")
     write_whitebox(results / "whitebox", weights_sha256(layer_weights(model)))
     write_ablation(results / "ablation")
-    write_studies(results / "reproduction", results / "whitebox")
-    write_model(results / "models" / OWN)
+    write_studies(results / "reproduction")
+    write_models(results / "models" / OWN)
     names = ("figure1", "figure2", "figure3", "figure4", "filters")
     picture(results / "whitebox" / "figure4.png", 4)
     for number, name in enumerate(names, 1):
@@ -67,7 +89,8 @@ def write_all(folder: Path) -> None:
     content = {
         "figures": {name: {"caption": f"caption of {name}", "says": f"{name} says <this>"} for name in names},
         "left_out": ["without a checkpoint: tv_1e-5. `make whitebox` trains them."],
-        "attack": {"data": SETTING["data"], **ATTACK},
+        "attack": AT_ONE,
+        "data_sha256": "d" * 64,
     }
     write_json(results / "figures" / "figures.json", content)
 
@@ -78,30 +101,40 @@ def picture(path: Path, size: int) -> None:
 
 
 @functools.cache
-def signs() -> np.ndarray:
+def clean_signs() -> dict[str, np.ndarray]:
     """The clean signs; rendered once, as that is what takes the time."""
-    return synthetic.victim_split().images[:N]
+    victims = synthetic.victim_split()
+    return dict(zip(victims.ids[:N], victims.images[:N], strict=True))
 
 
-def records(source: str, victim: str, target: int | None, hits: int, penalty: float = 0.002) -> list[Record]:
+def records(
+    victim: str, target: int | None, hits: int, *, source: str | None = None, attack: str = "RP2", **more: Any
+) -> list[Record]:
     """Four signs, of which the first `hits` are taken for the target, or for class 1 without one."""
-    images = signs()
+    images = np.stack(list(clean_signs().values()))
     distances = np.asarray(dissimilarity(images, np.clip(images + sticker(target), 0, 1)))
+    settings: dict[str, Any] = {"penalty": 0.002, "seed": 0, "attack_digest": "0" * 12} | more
     return [
         Record(
-            image=f"{index}.png",
+            image=image,
             label=STOP,
-            source=source,
+            source=victim if source is None else source,
             victim=victim,
+            attack=attack,
             target=target,
-            penalty=penalty,
-            seed=0,
             clean_prediction=STOP,
             adversarial_prediction=(1 if target is None else target) if index < hits else STOP,
             dissimilarity=float(distances[index]),
+            **settings,
         )
-        for index in range(N)
+        for index, image in enumerate(clean_signs())
     ]
+
+
+def floor_records(victim: str, hits: int) -> list[Record]:
+    kinds = ("white", "black", "random")
+    plain: dict[str, Any] = {"source": "", "penalty": 0.0, "attack_digest": ""}
+    return [one for kind in kinds for one in records(victim, None, hits, attack=kind, **plain)]
 
 
 def sticker(target: int | None) -> np.ndarray:
@@ -110,80 +143,71 @@ def sticker(target: int | None) -> np.ndarray:
     return perturbation
 
 
-def write_blackbox(folder: Path) -> None:
-    images = signs()
+def write_blackbox(folder: Path, **more: Any) -> StoredRun:
     mine = [
         one
         for hits, name in zip((4, 3, 2, 2, 1), TRANSFER_VARIANTS, strict=True)
-        for one in records("baseline", name, 17, hits)
+        for one in records(name, 17, hits, source="baseline")
     ]
-    write_records(folder / "records.csv", mine)
-    np.savez(folder / "signs.npz", clean=images, adversarial=images, mask=np.zeros((32, 32, 1), np.float32))
-    write_json(folder / "table1.json", transfer_table(mine))
-    more = {"attack": ATTACK, "baseline": BASELINE, "preset": "smoke", "papers_protocol": False}
-    write_json(folder / "provenance.json", SETTING | more)
+    training = {"settings": {"seed": 0, "epochs": 1}, "weights_sha256": "a" * 64}
+    rows = [
+        RunRow(name=name, title=VARIANTS[name].title, weights_sha256="a" * 64, training=training)
+        for name in TRANSFER_VARIANTS
+    ]
+    run = run_of("transfer", rows, ["one"], **{"attack": AT_ONE} | more)
+    return store(folder, run, {"one": mine}, **attacked_arrays())
+
+
+def attacked_arrays() -> dict[str, np.ndarray]:
+    images = np.stack(list(clean_signs().values()))
+    return {"perturbation": sticker(17)[None], "adversarial": np.clip(images + sticker(17), 0, 1)[None]}
 
 
 def write_whitebox(
-    folder: Path, weights: str, *, penalties: Sequence[float] = (0.002,), seeds: Sequence[int] = (0,)
-) -> None:
+    folder: Path,
+    weights: str = "f" * 64,
+    *,
+    penalties: Sequence[float] = (0.002,),
+    seeds: Sequence[int] = (0,),
+    **more: Any,
+) -> StoredRun:
     """Write the white-box experiment. A higher lambda or seed changes fewer predictions."""
-    attacked, floor, rows = [], [], {}
-    for number, name in enumerate(ROWS):
-        plain = [one for kind in ("white", "black", "random") for one in records(kind, name, None, number, 0.0)]
-        write_records(folder / "cells" / f"floor-{number}" / "records.csv", plain)
-        floor += plain
-        cells = []
+    rows, cells, floors = [], [], []
+    for number, (name, title) in enumerate(ROWS.items()):
+        floors.append(f"floor-{number}")
+        write_cell(folder / "cells" / floors[-1], floor_records(name, number))
         for (less, seed), (fewer, penalty) in itertools.product(enumerate(seeds), enumerate(penalties)):
             cells.append(f"cell-{number}-{less}-{fewer}")
             hits = [max(0, count - less - fewer) for count in (number, 2, 3)]
-            attacked += write_cell(folder / "cells" / cells[-1], name, hits, penalty, seed)
-        training = {
-            "settings": {"epochs": 1, "seed": 0, "train_sha256": "b" * 64},
-            "test_sha256": "c" * 64,
-            "weights_sha256": weights if name == "baseline" else "f" * 64,
-        }
-        checkpoint = f"checkpoints/smoke/{'baseline' if name == 'baseline' else 'none'}.keras"
-        legitimate = {"correct": 90 + number, "n": 100}
-        rows[name] = {"checkpoint": checkpoint, "legitimate": legitimate, "training": training}
-        rows[name] |= {"floor": f"floor-{number}", "cells": cells}
-    accuracies = {name: Rate(row["legitimate"]["correct"], 100) for name, row in rows.items()}
-    write_json(folder / "table2.json", white_box_table(attacked, floor, accuracies, class_names=NAMES))
-    if len(penalties) > 1:
-        by_lambda = [
-            {"lambda": penalty, **row}
-            for penalty in penalties
-            for row in white_box_table(
-                [one for one in attacked if one.penalty == penalty], floor, accuracies, class_names=NAMES
+            write_attack(folder / "cells" / cells[-1], name, hits, penalty, seed)
+        rows.append(
+            RunRow(
+                name=name,
+                title=title,
+                alpha=0.0,
+                checkpoint=f"checkpoints/smoke/{'baseline' if name == 'baseline' else 'none'}.keras",
+                weights_sha256=weights if name == "baseline" else "f" * 64,
+                test_correct=90 + number,
+                test_images=100,
+                training={
+                    "settings": {"epochs": 1, "seed": 0, "train_sha256": "b" * 64, "precision": "float32"},
+                    "test_sha256": "c" * 64,
+                },
             )
-        ]
-        write_json(folder / "table2_by_lambda.json", by_lambda)
-    more = {
-        "training_data": "rendered signs",
-        "preset": "smoke",
-        "init": "random",
-        "attack": {"steps": STEPS, "nps": None},
-        "precision": "float32",
-        "papers_protocol": False,
-        "rows": rows,
-    }
-    write_json(folder / "run.json", SETTING | more)
+        )
+    return store(folder, run_of("white_box", rows, cells, floors, **more), {})
 
 
-def write_cell(folder: Path, name: str, hits: Sequence[int], penalty: float, seed: int) -> list[Record]:
-    """Write a cell whose targets change as many predictions as `hits` says, and return its records."""
+def write_attack(folder: Path, name: str, hits: Sequence[int], penalty: float = 0.002, seed: int = 0) -> None:
+    """Write a cell whose targets change as many predictions as `hits` says."""
     mine = [
-        replace(one, seed=seed)
+        one
         for count, target in zip(hits, TARGETS, strict=True)
-        for one in records(name, name, target, count, penalty)
+        for one in records(name, target, count, penalty=penalty, seed=seed)
     ]
-    write_records(folder / "records.csv", mine)
     loss, success = curves(hits, penalty)
     perturbation = np.stack([sticker(target) for target in TARGETS])
-    np.savez(folder / "arrays.npz", perturbation=perturbation, loss=loss, success=success)
-    attack = {"steps": STEPS, "penalty": penalty, "seed": seed, "image_clip": [0.0, 1.0]}
-    write_json(folder / "provenance.json", {"inputs": {"targets": TARGETS, "attack": attack}})
-    return mine
+    write_cell(folder, mine, perturbation=perturbation, loss=loss, success=success)
 
 
 def curves(hits: Sequence[int], penalty: float) -> tuple[np.ndarray, np.ndarray]:
@@ -192,46 +216,51 @@ def curves(hits: Sequence[int], penalty: float) -> tuple[np.ndarray, np.ndarray]
     return (10 - 9 * up) * (1 + penalty + np.zeros(len(hits), np.float32)), up * np.array(hits, np.float32) / N
 
 
-def write_ablation(folder: Path) -> None:
-    places = {"baseline": (0, 0), "blur_3x3_after_1": (1, 3)}
-    mine = [one for hits, name in zip((4, 2), places, strict=True) for one in records("baseline", name, 17, hits)]
-    write_records(folder / "records.csv", mine)
-    picture(folder / "ablation.png", 6)
-    write_json(folder / "ablation.json", ablation_table(mine, dict.fromkeys(places, Rate(9, 10)), places))
-    attack = {"attack": ATTACK, "baseline": BASELINE, "data": SETTING["data"]}
-    write_json(folder / "provenance.json", {"attack": attack, "test": "rendered signs", "environment": ENVIRONMENT})
-
-
-def write_studies(folder: Path, whitebox: Path) -> None:
-    """Write runs that vary one thing: those of the white box, under other names."""
-    more = {"total_variation": 26.75, "relative_total_variation": 0.625}
+def write_ablation(folder: Path, **more: Any) -> StoredRun:
     rows = [
-        {"run": f"run__{row['row']}", "change": "alpha <1>, `quick`", **row, **more}
-        for row in _read(whitebox / "table2.json")
+        RunRow(
+            name=name, title=name, weights_sha256="a" * 64, test_correct=9, test_images=10,
+            extra={"layer": layer, "size": size},
+        )
+        for name, layer, size in (("baseline", 0, 0), ("blur_3x3_after_1", 1, 3))
+    ]  # fmt: skip
+    mine = [
+        one for hits, row in zip((4, 2), rows, strict=True) for one in records(row.name, 17, hits, source="baseline")
     ]
-    write_json(folder / "runs.json", rows)
-    write_json(folder / "provenance.json", {"precision": "float32", "environment": ENVIRONMENT})
+    run = run_of("ablation", rows, ["one"], **{"attack": AT_ONE} | more)
+    stored = store(folder, run, {"one": mine}, **attacked_arrays())
+    picture(folder / "ablation.png", 6)
+    return stored
 
 
-def write_model(folder: Path) -> None:
+def write_studies(folder: Path) -> StoredRun:
+    """Write two runs that vary one thing."""
+    rows = [
+        RunRow(
+            name=name, title="Baseline", alpha=0.0, test_correct=96, test_images=100, change=change,
+            extra={"total_variation": 26.75, "relative_total_variation": 0.625},
+        )
+        for name, change in (("run__first", "none"), ("run__second", "alpha <1>, `quick`"))
+    ]  # fmt: skip
+    for hits, row in enumerate(rows, 1):
+        write_cell(folder / "cells" / f"floor-{row.name}", floor_records(row.name, hits))
+        write_attack(folder / "cells" / row.name, row.name, (hits, 2, 3))
+    names = [row.name for row in rows]
+    return store(folder, run_of("study", rows, names, [f"floor-{name}" for name in names]), {})
+
+
+def write_models(folder: Path) -> list[StoredRun]:
     """Write both experiments on a model of somebody's own."""
-    described = {"path": f"/somewhere/{OWN}", "output": "logits", "sha256": "9" * 64}
-    attacked = write_cell(folder / "whitebox" / "cells" / "attack", OWN, (1, 2, 3), 0.002, 0)
-    plain = [one for kind in ("white", "black", "random") for one in records(kind, OWN, None, 1, 0.0)]
-    write_records(folder / "whitebox" / "cells" / "floor" / "records.csv", plain)
-    write_json(folder / "whitebox" / "table.json", [model_row(OWN, attacked, plain, class_names=NAMES)])
-    attack = {"steps": STEPS, "nps": None, "targets": [NAMES[target] for target in TARGETS]}
-    run = {"model": described, "preset": "smoke", "attack": attack, "floor": "floor", "cells": ["attack"]}
-    write_json(folder / "whitebox" / "run.json", SETTING | run)
-    titles = {OWN: OWN, f"{OWN}_input_3x3": "Input filter 3x3"}
-    mine = [one for hits, name in zip((3, 1), titles, strict=True) for one in records(OWN, name, 17, hits)]
-    write_records(folder / "blackbox" / "cells" / "one" / "records.csv", mine)
-    write_json(folder / "blackbox" / "table.json", model_transfer_rows(mine, titles))
-    write_json(
-        folder / "blackbox" / "provenance.json",
-        SETTING | {"model": described, "preset": "smoke", "attack": ATTACK, "cell": "one"},
-    )
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    return json.loads(path.read_text())
+    described: dict[str, Any] = {
+        "checkpoint": f"/somewhere/{OWN}",
+        "weights_sha256": "9" * 64,
+        "extra": {"model": {"output": "logits"}},
+    }
+    first = RunRow(name=OWN, title=OWN, **described)
+    write_attack(folder / "whitebox" / "cells" / "attack", OWN, (1, 2, 3))
+    run = run_of("model_white_box", [first], ["attack"], ["floor"], training_data=None)
+    white_box = store(folder / "whitebox", run, {"floor": floor_records(OWN, 1)})
+    filtered = RunRow(name=f"{OWN}_input_3x3", title="Input filter 3x3", **described)
+    mine = [*records(OWN, 17, 3), *records(filtered.name, 17, 1, source=OWN)]
+    run = run_of("model_transfer", [first, filtered], ["one"], attack=AT_ONE, training_data=None)
+    return [white_box, store(folder / "blackbox", run, {"one": mine}, **attacked_arrays())]

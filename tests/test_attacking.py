@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from blurnet_tf.attacks import RP2
+from blurnet_tf.attacks import RP2, GradientAttack
 from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation import metrics
-from blurnet_tf.evaluation.attacking import attack_white_box, cover, other_classes
+from blurnet_tf.evaluation.attacking import attack_and_score, cover, other_classes
 from blurnet_tf.evaluation.scoring import predict
 from blurnet_tf.models import layer_weights, lisa_cnn
+from blurnet_tf.signs import CLASS_NAMES
 
 RNG = np.random.default_rng(0)
 MASK = np.zeros((32, 32, 1), np.float32)
@@ -24,7 +25,7 @@ def model() -> keras.Model:
 @pytest.fixture(scope="module")
 def split(model: keras.Model) -> Split:
     images = RNG.uniform(0, 1, (5, 32, 32, 3)).astype(np.float32)
-    return Split(images=images, labels=predict(model, images), ids=tuple("abcde"))
+    return Split(images=images, labels=predict(model, images), ids=tuple("abcde"), class_names=CLASS_NAMES)
 
 
 def test_the_targets_are_all_classes_but_the_labels() -> None:
@@ -38,7 +39,7 @@ def test_the_targets_are_all_classes_but_the_labels() -> None:
 def test_every_target_and_image_has_a_record_of_what_the_model_says(model: keras.Model, split: Split) -> None:
     targets = other_classes(split)[:3]
     attack = RP2(steps=4, penalty=0.5, seed=3)
-    records, result = attack_white_box(attack, model, split, targets, MASK, name="mine")
+    records, result = attack_and_score(attack, model, split, targets=targets, mask=MASK, source="mine")
     adversarial = result.apply(split.images)
     assert [(record.target, record.image) for record in records] == [
         (target, image) for target in targets for image in split.ids
@@ -48,6 +49,7 @@ def test_every_target_and_image_has_a_record_of_what_the_model_says(model: keras
     assert {(record.source, record.victim, record.penalty, record.seed) for record in records} == {
         ("mine", "mine", 0.5, 3)
     }
+    assert {(record.attack, record.attack_digest) for record in records} == {("RP2", attack.digest)}
     # What the attack itself counted after its last step is what is found in the records.
     for index, target in enumerate(targets):
         mine = [record for record in records if record.target == target]
@@ -57,10 +59,27 @@ def test_every_target_and_image_has_a_record_of_what_the_model_says(model: keras
 def test_an_attack_in_bfloat16_is_scored_by_the_model_in_float32(model: keras.Model, split: Split) -> None:
     coarse = lisa_cnn("depthwise_3x3", weights=layer_weights(model), dtype="mixed_bfloat16")
     targets = other_classes(split)[:2]
-    records, result = attack_white_box(RP2(steps=3), coarse, split, targets, MASK, name="mine", scored_by=model)
+    records, result = attack_and_score(
+        RP2(steps=3), coarse, split, targets=targets, mask=MASK, source="mine", victims={"mine": model}
+    )
     expected = np.concatenate([predict(model, one) for one in result.apply(split.images)])
     assert [record.adversarial_prediction for record in records] == expected.tolist()
     assert [record.clean_prediction for record in records[:5]] == predict(model, split.images).tolist()
+
+
+def test_any_attack_is_scored_on_several_victims(model: keras.Model, split: Split) -> None:
+    victims = {"itself": model, "other": lisa_cnn("baseline", seed=1)}
+    attack = GradientAttack(method="bim", steps=2)
+    records, result = attack_and_score(attack, model, split, targets=None, mask=None, source="mine", victims=victims)
+    assert [(record.victim, record.image) for record in records] == [
+        (victim, image) for victim in victims for image in split.ids
+    ]
+    (adversarial,) = result.apply(split.images)
+    expected = np.concatenate([predict(victim, adversarial) for victim in victims.values()])
+    assert [record.adversarial_prediction for record in records] == expected.tolist()
+    assert {(one.source, one.target, one.attack, one.penalty, one.seed) for one in records} == {
+        ("mine", None, "bim", 0.0, 0)
+    }
 
 
 def test_plain_stickers_cover_the_mask_and_nothing_else(split: Split) -> None:
@@ -83,10 +102,11 @@ def test_plain_stickers_cover_the_mask_and_nothing_else(split: Split) -> None:
         np.testing.assert_array_equal(random, np.broadcast_to(random[:1], random.shape))  # the same on all images
         assert len(np.unique(random[0], axis=0)) == 1  # one colour
     assert np.abs(first - second).max() > 0
-    assert [(record.source, record.seed) for record in records[::5]] == [
+    assert [(record.attack, record.seed) for record in records[::5]] == [
         ("white", 0), ("black", 0), ("random", 0), ("random", 1),
     ]  # fmt: skip
-    assert {(record.target, record.penalty, record.victim) for record in records} == {(None, 0.0, "mine")}
+    others = {(one.target, one.penalty, one.source, one.victim, one.attack_digest) for one in records}
+    assert others == {(None, 0.0, "", "mine", "")}
 
 
 def test_the_draws_are_the_same_each_time(model: keras.Model, split: Split) -> None:

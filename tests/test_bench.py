@@ -12,9 +12,14 @@ import tensorflow as tf
 from blurnet_tf.attacks import RP2, load_mask
 from blurnet_tf.data import synthetic
 from blurnet_tf.defenses import TotalVariation
+from blurnet_tf.evaluation import bench
+from blurnet_tf.evaluation import reference as bench_reference
 from blurnet_tf.models import lisa_cnn
+from blurnet_tf.reporting import bench as bench_report
 from blurnet_tf.signs import STOP
-from experiments import bench, bench_reference, bench_report
+from experiments import bench as program
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = [
@@ -42,7 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.setattr(bench, name, value)
         lines: list[str] = []
         patch.setattr("builtins.print", lambda *values, **_: lines.append(" ".join(map(str, values))))
-        bench.main(["--rounds", "2", "--steps", "1", "--results", str(folder)])
+        program.main(["--rounds", "2", "--steps", "1", "--results", str(folder)])
     (folder / "printed").write_text("\n".join(lines))
     return folder
 
@@ -61,11 +66,11 @@ def test_the_plain_loop_finds_the_perturbations_of_rp2(model: keras.Model, compi
     said = set(np.asarray(model(images)).argmax(axis=1).tolist())
     targets = [target for target in (4, 12, 17) if target not in said][:2]
     attack = RP2(steps=4, penalty=0.1, seed=3)
-    expected = attack(model, images, targets, mask)
+    expected = attack(model, images, targets=targets, mask=mask)
     step = bench_reference.plain_step(attack, model, images, mask)
     found = bench_reference.plain_attack(attack, tf.function(step) if compiled else step, targets, mask)
     np.testing.assert_allclose(found, expected.perturbation, atol=2e-3)
-    begun = RP2(steps=1, penalty=0.1, seed=3, learning_rate=1e-9)(model, images, targets, mask)
+    begun = RP2(steps=1, penalty=0.1, seed=3, learning_rate=1e-9)(model, images, targets=targets, mask=mask)
     assert np.abs(found - begun.perturbation).max() > 0.3  # it moved: four steps of at most 0.1
 
 
@@ -149,10 +154,10 @@ def test_figures_are_those_of_the_timings() -> None:
 def test_the_machine_is_read_from_its_own_words(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("model name\t: Some CPU @ 2.1GHz\nflags\t\t: fpu avx512_bf16 avx512f\n" * 2)
-    found = bench_report.machine(cpuinfo)
+    found = bench_report.machine([], cpuinfo)
     assert (found["processor"], found["flags"]) == ("Some CPU @ 2.1GHz", ["avx512_bf16"])
     assert found["bfloat16_in_hardware"] is True
-    assert bench_report.machine(tmp_path / "absent")["flags"] == []
+    assert bench_report.machine([], tmp_path / "absent")["flags"] == []
 
 
 # --- the program ----------------------------------------------------------------------------------------------------
@@ -194,8 +199,8 @@ def test_the_tables_are_printed_as_they_are_written(run: Path, result: dict[str,
 def test_a_machine_without_bfloat16_is_told_so(result: dict[str, Any]) -> None:
     note = " This machine has no bfloat16 in hardware: those rows are emulated."
     for hardware in (True, False):
-        machine = result["machine"] | {"bfloat16_in_hardware": hardware}
-        assert (note in bench_report.markdown(result | {"machine": machine})) is not hardware
+        described = result["machine"] | {"bfloat16_in_hardware": hardware}
+        assert (note in bench_report.markdown(result | {"machine": described})) is not hardware
 
 
 def test_the_documentation_has_the_tables_of_the_program(result: dict[str, Any]) -> None:

@@ -48,12 +48,7 @@ def small_model(alpha: float = 0.01, learning_rate: float = 0.0, layer: str = "c
 
     image = keras.Input((8, 8, 3), name="image")
     x = keras.layers.Conv2D(
-        4,
-        3,
-        activation="relu",
-        activity_regularizer=TotalVariation(alpha),
-        kernel_initializer=start(0),
-        name=layer,
+        4, 3, activation="relu", activity_regularizer=TotalVariation(alpha), kernel_initializer=start(0), name=layer
     )(image)
     x = CountCalls(name="count")(x)
     x = keras.layers.Flatten(name="flatten")(x)
@@ -169,6 +164,7 @@ def test_a_changing_weight_traces_no_step_anew() -> None:
     assert traces(epochs=6, ramp_epochs=5) == traces(epochs=1, ramp_epochs=0) > 0
 
 
+@pytest.mark.slow
 def test_a_large_weight_lowers_the_total_variation() -> None:
     falling = fit(small_model(learning_rate=0.02), TVLossCallback(IMAGES, alpha=1.0), epochs=15)["total_variation"]
     assert falling[-1] < 0.5 * falling[0]

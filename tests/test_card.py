@@ -1,20 +1,17 @@
-"""The model card, and the rows of tables that go into it."""
+"""The model card."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.export import model_card
-from blurnet_tf.models import VARIANTS
+from blurnet_tf.models import VARIANTS, Defense, Variant
+from blurnet_tf.signs import CLASS_NAMES
 from blurnet_tf.training.recipes import recipe
-from experiments.table_rows import table_row
 
 SHA = "ab" * 32
 
@@ -25,8 +22,17 @@ def training(variant: str = "tv_1e-4", data: str = "LISA, track split", init: st
     return {"settings": settings, "weights_sha256": SHA}
 
 
-def card(name: str = "tv_1e-4", provenance: dict[str, Any] | None = None, data: str = "LISA, track split") -> str:
-    return model_card(name, VARIANTS[name], provenance or training(), Rate(93, 100), data=data, attacked="THE ROW.")
+def card(
+    name: str = "tv_1e-4",
+    provenance: dict[str, Any] | None = None,
+    data: str = "LISA, track split",
+    variant: Variant | None = None,
+    leaks: bool = False,
+    class_names: tuple[str, ...] = CLASS_NAMES,
+) -> str:
+    facts = {"title": data, "leaks": leaks, "licence": "THE LICENCE.", "image_size": (48, 64)}
+    known = {"data": facts, "class_names": class_names, "attacked": "THE ROW."}
+    return model_card(name, variant or VARIANTS[name], provenance or training(), Rate(93, 100), **known)
 
 
 # As `checkpoints.trained_model` writes it: nothing about data or a training.
@@ -83,6 +89,24 @@ def test_the_card_names_the_defence(name: str, sentence: str) -> None:
     assert sentence in card(name, training(name))
 
 
+def test_the_card_names_a_defence_of_ones_own() -> None:
+    parts = (
+        Defense(after="conv2", layer="FixedBlur", settings={"size": 3, "window": "gaussian"}),
+        Defense(after="input", layer="GaussianNoise", settings={"stddev": 0.1}),
+    )
+    sentence = "Its defence is a 3x3 gaussian blur of the maps of conv2 and GaussianNoise on the image."
+    assert sentence in card(variant=Variant(name="own", title="Own", defenses=parts))
+
+
+def test_the_card_has_the_classes_and_the_image_size_of_the_data() -> None:
+    assert "`image` float32 (n, 48, 64, 3), RGB in [0, 1]" in card()
+    assert "Output 3, `unused`, is no class." in card()
+    text = card(data="my signs", class_names=("go", "halt"))
+    assert "those of my signs: go, halt." in text
+    assert "unused" not in text
+    assert "THE LICENCE." in text
+
+
 def test_the_card_says_where_the_weights_come_from() -> None:
     assert "the filter was put in afterwards" in card("feature_5x5", training("baseline"))
     assert "put in afterwards" not in card("baseline", training("baseline"))
@@ -99,77 +123,7 @@ def test_the_card_says_what_becomes_of_photographs_from_a_telephone() -> None:
 
 
 def test_the_card_says_that_a_split_leaks() -> None:
-    sentence, data = "The split leaks: near duplicates", "LISA, random split (leaks)"
-    assert sentence not in card()
-    assert sentence in card(provenance=training(data=data), data=data)
-    assert sentence not in card("rp2_release", RELEASED, data=data)  # which nobody split for that model
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    """Tables with a row for each of two models."""
-    shares = ("legitimate_accuracy", "average_success", "worst_success", "union_success", "floor_white")
-    row: dict[str, Any] = {key: 0.5 for share in shares for key in (share, f"{share}_low", f"{share}_high")}
-    row |= {"worst_target": "yield", "l2_dissimilarity": 0.2, "n_images": 40, "n_targets": 17}
-    row |= {"lambdas": [0.002, 0.02], "seeds": [0, 1]}
-    row |= {f"paper_{key}": 0.1 for key in ("legitimate_accuracy", "average_success", "worst_success")}
-    run = {"data": {"source": "rp2"}, "attack": {"steps": 300}, "preset": "quick"}
-    run |= {"rows": {"tv_1e-4": {"training": {"weights_sha256": SHA}}}}
-    write(tmp_path / "whitebox", run, "run.json", [{"row": "tv_1e-4", **row}], "table2.json")
-    transfer: dict[str, Any] = {"row": "feature_5x5", "n": 40}
-    transfer |= {f"{key}{end}": 0.25 for key in ("attack_success", "accuracy") for end in ("", "_low", "_high")}
-    attack = {"target_name": "speedLimit45", "penalty": 0.002, "steps": 300, "seed": 0}
-    run = {"data": {"source": "rp2"}, "attack": attack, "baseline": {"weights_sha256": SHA}}
-    write(tmp_path / "blackbox", run, "provenance.json", [transfer], "table1.json")
-    return tmp_path
-
-
-def write(folder: Path, run: Any, run_name: str, rows: Any, rows_name: str) -> None:
-    folder.mkdir()
-    (folder / run_name).write_text(json.dumps(run))
-    (folder / rows_name).write_text(json.dumps(rows))
-
-
-def test_the_row_of_these_weights_is_found(results: Path) -> None:
-    text, row = table_row("tv_1e-4", SHA, results)
-    assert row is not None
-    assert row["row"] == "tv_1e-4"
-    assert text.startswith(
-        "Table 2, white box: RP2 with full knowledge of the model, on 40 stop signs (rp2), 17 targets, lambda 0.002, "
-        "0.02, 300 steps, seeds 0, 1, preset quick. L2 dissimilarity 0.200.\n\n|"
-    )
-    assert "| worst: yield                    | 50.0 [50.0, 50.0] |  10.0 |" in text
-    text, row = table_row("feature_5x5", SHA, results)
-    assert row is not None
-    assert row["row"] == "feature_5x5"
-    assert text.startswith(
-        "Table 1, transfer: RP2 on the baseline, shown to this model, which the attack did not know; 40 stop signs "
-        "(rp2), target speedLimit45, lambda 0.002, 300 steps, seed 0: 25.0 [25.0, 25.0]% of the attacked signs"
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "way"),
-    [
-        (
-            "tv_1e-4",
-            "`make whitebox VARIANT=tv_1e-4` with the settings of this export makes it, and `make export` puts it "
-            "here.",
-        ),
-        (
-            "feature_5x5",
-            "`make blackbox` makes Table 1, of this filter in the model that it attacks; `make whitebox MODEL=` with "
-            "this folder attacks this one.",
-        ),
-    ],
-)
-def test_without_a_row_of_these_weights_the_card_says_how_to_make_it(results: Path, name: str, way: str) -> None:
-    for sha, folder in (("cd" * 32, results), (SHA, results / "nothing")):
-        text, row = table_row(name, sha, folder)
-        assert row is None
-        assert text == f"No table has a row for these weights yet: {way}"
-
-
-def test_a_table_that_is_older_than_its_run_does_not_count(results: Path) -> None:
-    os.utime(results / "whitebox" / "table2.json", (0, 0))
-    assert table_row("tv_1e-4", SHA, results)[1] is None
+    sentence = "The split leaks: near duplicates"
+    assert sentence not in card(data="a title with the word leaks")
+    assert sentence in card(leaks=True)
+    assert sentence not in card("rp2_release", RELEASED, leaks=True)  # which nobody split for that model

@@ -52,7 +52,7 @@ def test_a_saved_model_is_loaded_with_what_it_says_of_itself(folder: Path, model
         "sha256": classifier.sha256,
     }
     json.dumps(classifier.describe())
-    assert "_kept" not in repr(classifier)
+    assert "answer=" not in repr(classifier)
 
 
 def test_a_keras_file_is_loaded(model: keras.Model, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_attack_runs_on_it(signature: str, folder: Path) -> None:
     classifier = load_classifier(folder, signature=signature, output=output)
     prediction = classifier.check(IMAGES[:1]).argmax()
     target = int(prediction + 1) % 5
-    result = RP2(steps=30, penalty=0.0)(classifier, IMAGES[:1], target, np.ones((12, 12, 1)))
+    result = RP2(steps=30, penalty=0.0)(classifier, IMAGES[:1], targets=target, mask=np.ones((12, 12, 1)))
     assert result.history["target_reached"][-1, 0] == 1
     assert np.asarray(classifier(result.apply(IMAGES[:1])[0])).argmax() == target
 
@@ -151,11 +151,11 @@ def test_an_export_of_this_package_is_attacked_like_the_model_itself(tmp_path: P
     export_model(model, tmp_path / "own", layer="conv1", class_names=CLASS_NAMES, card="", provenance={})
     images = np.random.default_rng(1).uniform(0, 1, (2, 32, 32, 3)).astype(np.float32)
     attack, mask = RP2(steps=3), np.ones((32, 32, 1))
-    expected = attack(model, images, 12, mask, labels=[14, 14]).perturbation
+    expected = attack(model, images, targets=12, mask=mask, labels=[14, 14]).perturbation
     for path in (tmp_path / "own", tmp_path / "own" / "own.keras"):
         classifier = load_classifier(path)
         assert (classifier.size, classifier.classes) == ((32, 32), 18)
-        found = attack(classifier, images, 12, mask, labels=[14, 14]).perturbation
+        found = attack(classifier, images, targets=12, mask=mask, labels=[14, 14]).perturbation
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
@@ -237,7 +237,7 @@ def test_a_missing_gradient_is_explained(signature: str, reason: str, folder: Pa
 )
 def test_an_operation_without_a_gradient_is_named(operation: Any, reason: str, folder: Path) -> None:
     blocked = dataclasses.replace(
-        load_classifier(folder), _answer=lambda images: tf.reduce_mean(operation(images), (1, 2)) + 1
+        load_classifier(folder), answer=lambda images: tf.reduce_mean(operation(images), (1, 2)) + 1
     )
     assert sentence(blocked.check, IMAGES) == (
         f"Model {folder} must be differentiable. Received: no gradient from its output to the images, because of "

@@ -26,7 +26,7 @@ from PIL import Image
 import blurnet_tf
 from blurnet_tf import CLASS_NAMES, apply_to_photograph, bundled, export_model, lisa_cnn, load_mask
 from blurnet_tf.attacks.masks import regions
-from blurnet_tf.commands import sticker
+from blurnet_tf.commands import print_sticker
 from blurnet_tf.commands.main import COMMANDS, main
 from blurnet_tf.evaluation.records import read_records
 from blurnet_tf.reporting.figures import page_figure
@@ -101,6 +101,7 @@ def test_help_and_version_end_with_0(capsys: Capture) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_module_is_the_script_and_a_mistake_has_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "blurnet_tf", "apply", "photo.png", "--perturbation", "no.npy", "--out", "a.png"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -163,6 +164,7 @@ def test_an_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert capsys.readouterr().err == "interrupted\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_read_enough_is_no_mistake() -> None:
     command = [sys.executable, "-m", "blurnet_tf", "info"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
@@ -276,8 +278,8 @@ def test_an_unreadable_file_stops_no_other(own: Path, capsys: Capture) -> None:
     out, err = capsys.readouterr()
     assert re.fullmatch(rf"{re.escape(files[1])}: \w+ \d+\.\d%\n", out)
     assert err == (
-        f"error: {files[0]} must be a readable PNG or JPEG image.\n"
-        f"error: Image {files[2]} is no file. Give the path of a PNG or JPEG image.\n"
+        f"error: {files[0]} must be a readable PNG, JPEG or PPM image.\n"
+        f"error: Image {files[2]} is no file. Give the path of a PNG, JPEG or PPM image.\n"
     )
     assert main(["classify", *files, "--model", str(own / "signs"), "--json"]) == 1
     assert ["error" in row for row in json.loads(capsys.readouterr().out)["images"]] == [True, False, True]
@@ -571,7 +573,7 @@ def test_cut_marks_stand_at_the_corners_and_on_no_sticker() -> None:
     page = np.zeros((100, 100, 4), np.uint8)
     page[40:60, 40:60] = page[40:60, 66:70] = (9, 9, 9, 255)
     before = page.copy()
-    sticker.draw_cut_marks(page, ((40, 40, 60, 60),), 25.4)  # a pixel is a millimetre
+    print_sticker.draw_cut_marks(page, ((40, 40, 60, 60),), 25.4)  # a pixel is a millimetre
     marks = (page != before).any(axis=2)
     expected = np.zeros((100, 100), bool)
     for side in (40, 59):

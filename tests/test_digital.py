@@ -24,6 +24,11 @@ def linear(images: Any) -> Any:
     return tf.reshape(images, [-1, SIZE * SIZE * 3]) @ WEIGHTS
 
 
+def adversarial_of(attack: GradientAttack, model: Any, images: np.ndarray = IMAGES, **how: Any) -> np.ndarray:
+    """The adversarial images, (runs, n, H, W, 3)."""
+    return attack(model, images, **how).apply(images)
+
+
 LABELS = np.argmax(IMAGES.reshape(6, -1) @ WEIGHTS, axis=1)
 
 
@@ -55,7 +60,7 @@ def test_images_stay_in_the_ball_in_range_and_inside_the_mask(
     epsilon = 0.1 if norm == "linf" else 0.9
     attack = GradientAttack(method=method, norm=norm, epsilon=epsilon, step_size=epsilon / 3, steps=5)
     labels = np.argmax(conv(IMAGES), axis=1)
-    adversarial = attack(conv, IMAGES, mask=mask, labels=labels)
+    adversarial = adversarial_of(attack, conv, mask=mask, labels=labels)
     assert adversarial.shape == (1, *IMAGES.shape)
     assert adversarial.dtype == np.float32
     assert adversarial.min() >= 0
@@ -76,16 +81,18 @@ def test_a_targeted_attack_lowers_the_loss_of_each_target(conv: keras.Model, met
     targets = sorted(set(range(CLASSES)) - set(np.argmax(conv(IMAGES[:1]), axis=1).tolist()))
     epsilon = 0.1 if norm == "linf" else 0.9
     attack = GradientAttack(method=method, norm=norm, epsilon=epsilon, step_size=epsilon / 4, steps=6)
-    together = attack(conv, IMAGES[:1], targets)
+    together = adversarial_of(attack, conv, IMAGES[:1], targets=targets)
     assert together.shape == (len(targets), 1, SIZE, SIZE, 3)
     for index, target in enumerate(targets):
         assert loss_of(conv, together[index], [target])[0] < loss_of(conv, IMAGES[:1], [target])[0] - 0.05
-        np.testing.assert_array_equal(attack(conv, IMAGES[:1], target)[0], together[index])
+        alone = adversarial_of(attack, conv, IMAGES[:1], targets=target)
+        np.testing.assert_array_equal(alone[0], together[index])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_attack_takes_the_accuracy_of_a_linear_model_down(method: str) -> None:
-    adversarial = GradientAttack(method=method, epsilon=0.3, step_size=0.05, steps=10)(linear, IMAGES, labels=LABELS)
+    attack = GradientAttack(method=method, epsilon=0.3, step_size=0.05, steps=10)
+    adversarial = adversarial_of(attack, linear, labels=LABELS)
     predictions = np.argmax(linear(adversarial[0]), axis=1)
     assert np.mean(predictions == LABELS) == 0
 
@@ -102,9 +109,8 @@ def test_fgm_is_one_step_along_the_gradient(norm: str, targeted: bool) -> None:
     label = int(np.argmax(two_classes(images)[0]))
     away = (WEIGHTS[:, 1 - label] - WEIGHTS[:, label]).reshape(SIZE, SIZE, 3)
     expected = images[0] + 0.02 * (np.sign(away) if norm == "linf" else away / np.linalg.norm(away))
-    adversarial = GradientAttack(method="fgm", norm=norm, epsilon=0.02)(
-        two_classes, images, 1 - label if targeted else None
-    )
+    attack = GradientAttack(method="fgm", norm=norm, epsilon=0.02)
+    adversarial = adversarial_of(attack, two_classes, images, targets=1 - label if targeted else None)
     np.testing.assert_allclose(adversarial[0, 0], expected, atol=1e-6)
 
 
@@ -115,7 +121,9 @@ def test_iterated_steps_add_up_until_the_ball_ends(method: str) -> None:
     away = np.sign(WEIGHTS[:, 1 - label] - WEIGHTS[:, label]).reshape(SIZE, SIZE, 3)
     for steps, length in ((1, 0.02), (3, 0.06), (9, 0.1)):
         attack = GradientAttack(method=method, epsilon=0.1, step_size=0.02, steps=steps)
-        np.testing.assert_allclose(attack(two_classes, images)[0, 0], images[0] + length * away, atol=1e-6)
+        np.testing.assert_allclose(
+            adversarial_of(attack, two_classes, images)[0, 0], images[0] + length * away, atol=1e-6
+        )
 
 
 def test_the_model_sees_the_clean_image_outside_the_mask(conv: keras.Model) -> None:
@@ -140,8 +148,8 @@ def test_the_model_sees_the_clean_image_outside_the_mask(conv: keras.Model) -> N
 
 def test_a_mask_of_parts_moves_a_pixel_by_its_part() -> None:
     images = np.full((1, SIZE, SIZE, 3), 0.5, np.float32)
-    whole = GradientAttack(method="fgm", epsilon=0.1)(two_classes, images, mask=MASK)
-    half = GradientAttack(method="fgm", epsilon=0.1)(two_classes, images, mask=MASK / 2)
+    whole = adversarial_of(GradientAttack(method="fgm", epsilon=0.1), two_classes, images, mask=MASK)
+    half = adversarial_of(GradientAttack(method="fgm", epsilon=0.1), two_classes, images, mask=MASK / 2)
     np.testing.assert_allclose(half - images, (whole - images) / 2, atol=1e-6)
 
 
@@ -149,32 +157,33 @@ def test_several_masks_act_as_their_union(conv: keras.Model) -> None:
     first, second = MASK.copy(), MASK.copy()
     first[:2], second[2:] = 0, 0
     attack = GradientAttack(steps=2)
-    np.testing.assert_array_equal(attack(conv, IMAGES, mask=[first, second]), attack(conv, IMAGES, mask=MASK))
+    both, union = (adversarial_of(attack, conv, mask=mask) for mask in ([first, second], MASK))
+    np.testing.assert_array_equal(both, union)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_attack_twice_gives_the_same_bytes(conv: keras.Model, method: str) -> None:
     attack = GradientAttack(method=method)
-    assert attack(conv, IMAGES).tobytes() == attack(conv, IMAGES).tobytes()
+    assert adversarial_of(attack, conv).tobytes() == adversarial_of(attack, conv).tobytes()
 
 
 def test_labels_default_to_the_predictions_and_given_ones_are_used() -> None:
     attack = GradientAttack(method="fgm", epsilon=0.05)
-    np.testing.assert_array_equal(attack(linear, IMAGES), attack(linear, IMAGES, labels=LABELS))
+    np.testing.assert_array_equal(adversarial_of(attack, linear), adversarial_of(attack, linear, labels=LABELS))
     other = (LABELS + 1) % CLASSES
-    moved = attack(linear, IMAGES, labels=other)[0]
+    moved = adversarial_of(attack, linear, labels=other)[0]
     assert (loss_of(linear, moved, other) > loss_of(linear, IMAGES, other)).all()
 
 
 def test_a_ball_wider_than_the_range_is_the_whole_range() -> None:
-    adversarial = GradientAttack(epsilon=2.0, step_size=1.5, steps=2)(linear, IMAGES)
+    adversarial = adversarial_of(GradientAttack(epsilon=2.0, step_size=1.5, steps=2), linear)
     assert (adversarial.min(), adversarial.max()) == (0, 1)
 
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_vanishing_gradient_gives_finite_images(method: str, norm: str) -> None:
-    adversarial = GradientAttack(method=method, norm=norm)(lambda x: 0 * linear(x), IMAGES)
+    adversarial = adversarial_of(GradientAttack(method=method, norm=norm), lambda x: 0 * linear(x))
     np.testing.assert_allclose(adversarial[0], IMAGES, atol=1e-6)
 
 
@@ -189,8 +198,8 @@ BAD_SETTINGS = [
         {"epsilon": 0.1, "step_size": 0.2},
         "`step_size` must lie above 0 and not above epsilon=0.1. Received: step_size=0.2",
     ),
-    ({"steps": 0}, "`steps` must be a positive integer. Received: steps=0"),
-    ({"steps": 2.5}, "`steps` must be a positive integer. Received: steps=2.5"),
+    ({"steps": 0}, "`steps` must be an integer of at least 1. Received: steps=0"),
+    ({"steps": 2.5}, "`steps` must be an integer of at least 1. Received: steps=2.5"),
 ]
 
 
@@ -201,50 +210,3 @@ def test_a_bad_setting_is_an_error(options: dict[str, Any], expected: str) -> No
 
 def test_one_step_needs_no_step_size() -> None:
     assert GradientAttack(method="fgm", epsilon=1 / 255).epsilon == 1 / 255
-
-
-BAD_CALLS: list[tuple[dict[str, Any], str]] = [
-    ({"images": IMAGES * 2}, "`images` must lie in [0, 1]. Received: values from 0 to 2"),
-    ({"images": IMAGES[0]}, "`images` must have the shape (n, H, W, 3) with n > 0. Received: shape=(8, 8, 3)"),
-    (
-        {"mask": MASK * 255},
-        "`mask` must lie in [0, 1]. Received: values from 0 to 255. Divide an 8-bit mask by 255, or read it with "
-        "`load_mask`.",
-    ),
-    ({"mask": MASK * 0}, "`mask` must be above 0 somewhere. Received: mask 0 of 1 is empty"),
-    ({"targets": 3}, "`targets` must lie in 0..2, the outputs of the model. Received: 3"),
-    (
-        {"targets": 1, "labels": [0, 1, 0, 1, 1, 2]},
-        "A target must differ from the label of every image. Received: target=1, the label of 3 of 6 images",
-    ),
-    ({"labels": [0, 1]}, "`labels` must be integers of shape (6,). Received: int64, shape=(2,)"),
-    (
-        {"labels": [0, 1, 2, 3, 0, 0]},
-        "`labels` must lie in 0..2, the outputs of the model. Received: values from 0 to 3",
-    ),
-    (
-        {"model": lambda x: tf.nn.softmax(linear(x))},
-        "`model` must return logits. Received: probabilities, as if it ended in a softmax, which would flatten the "
-        "gradients. Take the softmax off, or pass `lambda images: tf.math.log(model(images) + 1e-12)`.",
-    ),
-    (
-        {"model": lambda x: tf.stop_gradient(linear(x))},
-        "`model` must be differentiable. Received: no gradient from the logits to the images",
-    ),
-]
-
-
-@pytest.mark.parametrize(("change", "expected"), BAD_CALLS)
-def test_a_bad_call_is_an_error(change: dict[str, Any], expected: str) -> None:
-    assert sentence(lambda: GradientAttack(steps=1)(**({"model": linear, "images": IMAGES} | change))) == expected
-
-
-def test_a_target_that_the_model_predicts_already_is_warned_of_where_the_attack_is_called() -> None:
-    target = int(LABELS[0])
-    with pytest.warns(UserWarning) as caught:
-        GradientAttack(steps=1)(linear, IMAGES, target)
-    assert [str(one.message) for one in caught] == [
-        f"The model takes {np.count_nonzero(target == LABELS)} of 6 clean images for the target {target} already; "
-        "they count as reached without any attack."
-    ]
-    assert caught[0].filename == __file__

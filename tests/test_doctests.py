@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 import blurnet_tf
-from blurnet_tf import CLASS_NAMES, RP2, lisa_cnn, load_mask
+from blurnet_tf import CLASS_NAMES, RP2, attacks, bundled, lisa_cnn, load_mask
 from blurnet_tf.data import rp2_release, synthetic
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = [module.name for module in pkgutil.walk_packages(blurnet_tf.__path__, "blurnet_tf.")]
 ON_THE_RELEASE = ["blurnet_tf.data.rp2_release", "blurnet_tf.attacks.rp2"]
+PUBLIC = {name: getattr(attacks, name) for name in attacks.__all__} | {"bundled": bundled}
 ON_LISA = ["blurnet_tf.data.lisa"]
 
 
@@ -30,7 +31,9 @@ def run(name: str, folder: Path, names: dict[str, Any], **data: Path) -> int:
     module = importlib.import_module(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        result = doctest.testmod(module, extraglobs={"np": np, "keras": keras, **names})
+        given = {"np": np, "keras": keras, **PUBLIC, **names}
+        extra = {key: value for key, value in given.items() if key not in vars(module)}
+        result = doctest.testmod(module, extraglobs=extra)
     assert result.failed == 0
     return result.attempted
 
@@ -44,7 +47,7 @@ def names() -> dict[str, Any]:
     # An untrained model knows no signs: the target must be none of what it says of them.
     said = set(np.asarray(model(split.images)).argmax(axis=1).tolist())
     target = next(index for index in range(len(CLASS_NAMES)) if index not in said)
-    result = RP2(steps=1)(model, split.images, target, mask)
+    result = RP2(steps=1)(model, split.images, targets=target, mask=mask)
     return {
         "model": model,
         "victims": split,

@@ -15,10 +15,12 @@ from PIL import Image
 
 from blurnet_tf import CLASS_NAMES, RP2, VARIANTS, export_model, lisa_cnn, load_mask
 from blurnet_tf.data import synthetic
-from blurnet_tf.data.lisa_official import resize
+from blurnet_tf.data.folder import resize
 from blurnet_tf.export import ENDPOINTS
 from blurnet_tf.models import feature_layer
 from tests import clean_process
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = np.random.default_rng(0).uniform(0, 1, (3, 32, 32, 3)).astype(np.float32)
@@ -106,9 +108,7 @@ def test_the_clean_process_cannot_import_the_package(clean: Answers) -> None:
     assert clean.said["blocked"] == ["blurnet_tf", "experiments", "PIL", "cv2", "cleverhans"]
 
 
-def test_the_endpoints_have_named_inputs_and_outputs_and_a_dynamic_batch(
-    clean: Answers,
-) -> None:
+def test_the_endpoints_have_named_inputs_and_outputs_and_a_dynamic_batch(clean: Answers) -> None:
     named = {"class_index": ["int32", [None]], "class_name": ["string", [None]], "probability": ["float32", [None]]}
     image = {"image": ["float32", [None, 32, 32, 3]]}
     assert clean.said["signatures"] == {
@@ -218,6 +218,6 @@ def test_rp2_finds_the_same_sticker_on_the_export(models: dict[str, keras.Model]
     images, mask = synthetic.victim_split().images[:4], load_mask(ROOT / "masks" / "sticker.png")
     target = int(np.asarray(models["tv_1e-4"](images)).argmin(1)[0])
     attack = RP2(steps=3)
-    on_export = attack(lambda images: loaded.serving_default(images)["logits"], images, target, mask)
-    on_model = attack(models["tv_1e-4"], images, target, mask)
+    on_export = attack(lambda images: loaded.serving_default(images)["logits"], images, targets=target, mask=mask)
+    on_model = attack(models["tv_1e-4"], images, targets=target, mask=mask)
     np.testing.assert_allclose(on_export.perturbation, on_model.perturbation, rtol=0, atol=1e-3)

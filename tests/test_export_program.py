@@ -15,6 +15,8 @@ from blurnet_tf.data import rp2_release
 from blurnet_tf.models import layer_weights
 from experiments import export as export_program
 
+pytestmark = pytest.mark.slow
+
 IMAGES = np.random.default_rng(0).uniform(0, 1, (3, 32, 32, 3)).astype(np.float32)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blurnet_tf import lisa_cnn
-from blurnet_tf.evaluation.feature_maps import layer_maps, map_layers
+from blurnet_tf.evaluation.feature_maps import layer_maps, map_layers, roughness
 
 IMAGES = np.random.default_rng(0).random((5, 32, 32, 3)).astype(np.float32)
 
@@ -59,3 +59,13 @@ def test_a_layer_without_maps_is_an_error(layers: Sequence[str], received: str) 
     sentence = f"`layers` must be some of conv1, conv2, conv3. Received: {received}"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         layer_maps(lisa_cnn(), IMAGES, layers)
+
+
+def test_roughness_relative_to_their_size_is_that_of_maps_however_they_are_scaled() -> None:
+    images = np.random.default_rng(0).uniform(0, 1, (3, 32, 32, 3)).astype(np.float32)
+    model, scaled = lisa_cnn(seed=0, dtype="float32"), lisa_cnn(seed=0, dtype="float32")
+    kernel, bias = scaled.get_layer("conv1").get_weights()
+    scaled.get_layer("conv1").set_weights([3 * kernel, 3 * bias])
+    one, three = roughness(model, images), roughness(scaled, images)
+    assert three["total_variation"] == pytest.approx(3 * one["total_variation"], rel=1e-4)
+    assert three["relative_total_variation"] == pytest.approx(one["relative_total_variation"], rel=1e-4)

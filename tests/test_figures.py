@@ -7,20 +7,23 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from blurnet_tf.attacks.masks import draw_sticker_bars
+from blurnet_tf.attacks.masks import draw_stickers
+from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.reporting.figures import (
+    ROWS,
+    ablation_figure,
     adversarial_figure,
     dissimilarity_figure,
     perturbation_figure,
 )
+from blurnet_tf.reporting.rows import AblationRow, Share
 from blurnet_tf.reporting.style import COLOURS, MARKERS, save_figure
-from blurnet_tf.reporting.white_box import ROWS
 from tests.examples import RECORD
 
 RANDOM = np.random.default_rng(0)
 CLEAN = RANDOM.random((7, 32, 32, 3)).astype(np.float32)
-MASK = (draw_sticker_bars() > 127)[..., None].astype(np.float32)
+MASK = (draw_stickers() > 127)[..., None].astype(np.float32)
 
 
 def test_each_pair_is_drawn_with_both_predictions() -> None:
@@ -70,7 +73,7 @@ def attack_records(rows: tuple[str, ...], targets: tuple[int, ...] = (12, 17)) -
 
 def test_each_attack_is_a_point_and_each_model_has_its_mean() -> None:
     rows = ("baseline", "tv_1e-4")
-    figure = dissimilarity_figure(attack_records(rows), titles={"baseline": "Baseline", "tv_1e-4": "TV"}, title="T")
+    figure = dissimilarity_figure(attack_records(rows), titles={"baseline": "Baseline", "tv_1e-4": "TV"})
     (axis,) = figure.axes
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("L2 dissimilarity (Eq. 1)", "attack success rate (%)")
     assert len(axis.collections) == 4
@@ -78,7 +81,6 @@ def test_each_attack_is_a_point_and_each_model_has_its_mean() -> None:
         np.testing.assert_allclose(points.get_offsets(), [(0.2, 25), (0.3, 75), (0.2, 50), (0.3, 100)], rtol=1e-12)
         np.testing.assert_allclose(mean.get_offsets(), [(0.25, 62.5)], rtol=1e-12)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Baseline", "TV"]
-    assert figure.get_suptitle() == "T"
 
 
 def test_no_two_rows_look_the_same_and_each_looks_the_same_in_every_figure() -> None:
@@ -116,6 +118,20 @@ def test_every_row_needs_a_title_and_every_title_a_row(
 ) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         dissimilarity_figure(attack_records(rows), titles=titles)
+
+
+def test_the_ablation_has_a_line_for_each_layer_that_starts_without_a_blur() -> None:
+    half, whole = Share.of(Rate(5, 10)), Share.of(Rate(1, 1))
+    shares = {"legitimate_accuracy": half, "victim_accuracy": whole, "attack_success": whole, "n_test": 10, "n": 1}
+    places = [(0, 0), *((layer, size) for layer in (1, 2, 3) for size in (3, 5, 7))]
+    figure = ablation_figure([AblationRow(name="", layer=layer, size=size, **shares) for layer, size in places])
+    titles = ["accuracy, test split", "accuracy, clean signs", "attack success"]
+    assert [axis.get_title() for axis in figure.axes] == titles
+    for axis, share in zip(figure.axes, (50, 100, 100), strict=True):
+        assert len(axis.containers) == 3
+        for container in axis.containers:
+            assert container[0].get_ydata().tolist() == pytest.approx([share] * 4)
+            assert len(container[0].get_xdata()) == 4
 
 
 @pytest.mark.parametrize("draw", ["adversarial", "perturbation", "dissimilarity"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,6 @@ import pytest
 
 from blurnet_tf import CLASS_NAMES, STOP, load_folder
 from blurnet_tf.data import rp2_release
-from blurnet_tf.data.folder import find_class_names, read_class_names
 
 NAMES = ("cat", "dog", "cow")
 
@@ -59,16 +57,16 @@ def test_grey_and_opaque_images_become_rgb(tmp_path: Path) -> None:
     grey = levels(channels=1)
     write(tmp_path / "grey.png", grey)
     write(tmp_path / "opaque.png", np.concatenate([levels(), np.full((4, 5, 1), 255, np.uint8)], axis=2))
-    images = load_folder(tmp_path, label="0").images
+    images = load_folder(tmp_path, label="0", class_names=NAMES).images
     np.testing.assert_array_equal(images[0] * 255, np.repeat(grey, 3, axis=2))
     np.testing.assert_array_equal(images[1] * 255, levels()[..., ::-1])
 
 
 def test_a_missing_folder_and_an_empty_one_are_refused(tmp_path: Path) -> None:
     assert sentence(tmp_path / "no", FileNotFoundError) == (
-        f"{tmp_path}/no is no folder. Give a folder of PNG or JPEG files."
+        f"{tmp_path}/no is no folder. Give a folder of PNG, JPEG or PPM files."
     )
-    assert sentence(tmp_path, FileNotFoundError) == f"Folder {tmp_path} holds no PNG or JPEG file."
+    assert sentence(tmp_path, FileNotFoundError) == f"Folder {tmp_path} holds no PNG, JPEG or PPM file."
 
 
 def test_images_of_different_sizes_are_refused(folder: Path) -> None:
@@ -82,7 +80,7 @@ def test_files_that_are_no_plain_images_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     for content in (b"", b"\x89PNG but no more"):
         path.write_bytes(content)
-        assert sentence(tmp_path) == f"{path} must be a readable PNG or JPEG image."
+        assert sentence(tmp_path) == f"{path} must be a readable PNG, JPEG or PPM image."
     write(path, levels().astype(np.uint16))
     assert sentence(tmp_path) == f"{path} must have 8 bits a channel. Received: uint16"
     write(path, levels(channels=4))
@@ -102,20 +100,17 @@ def test_an_unknown_label_for_all_is_refused(folder: Path) -> None:
     [
         (
             "1.PNG,cat\n10.png,cat\n",
-            "Labels {path} must have a line for each of 4 images. Received: 2; the first without one is 2.png",
+            "{path} must have a line for each of 4 images. Received: 2; the first without one is 2.png",
         ),
         (
             "1.PNG,cat\n3.png,cat\n",
-            "Labels {path}, line 2, must name another image of the folder. Received: 3.png, which is not there",
+            "{path}, line 2, must name another image of the folder. Received: 3.png, which is not there",
         ),
-        (
-            "1.PNG,cat\n1.PNG,dog\n",
-            "Labels {path}, line 2, must name another image of the folder. Received: 1.PNG again",
-        ),
-        ("1.PNG\n", "Labels {path}, line 1, must hold file,label. Received: '1.PNG'"),
+        ("1.PNG,cat\n1.PNG,dog\n", "{path}, line 2, must name another image of the folder. Received: 1.PNG again"),
+        ("1.PNG\n", "{path}, line 1, must hold file,label. Received: '1.PNG'"),
         (
             "1.PNG,3\n",
-            "Labels {path}, line 1, must name a class. A class must be an index from 0 to 2 or one of cat, dog, cow. "
+            "{path}, line 1, must name a class. A class must be an index from 0 to 2 or one of cat, dog, cow. "
             "Received: '3'",
         ),
     ],
@@ -131,55 +126,8 @@ def test_missing_labels_are_asked_for(folder: Path) -> None:
     )
 
 
-def test_class_names_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "labels.txt"
-    path.write_text("cat\nbig dog \r\ncow\n", encoding="utf-8-sig")
-    assert read_class_names(path) == ("cat", "big dog", "cow")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"cat\n\ncow\n", "Class names {path}, line 2, must be another name. Received: an empty line"),
-        (b"cat\ncow\ncat\n", "Class names {path}, line 3, must be another name. Received: 'cat' again"),
-        (b"cat\n", "Class names {path} must hold at least two names, one a line. Received: 1"),
-    ],
-)
-def test_class_names_that_are_none_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "labels.txt"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"^{re.escape(message.format(path=path))}$"):
-        read_class_names(path)
-
-
-def test_class_names_that_are_no_text_or_not_there_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "labels.txt"
-    with pytest.raises(FileNotFoundError) as missing:
-        read_class_names(path)
-    assert str(missing.value) == f"Class names {path} are no file. Give a text file with one name a line."
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"must be text in UTF-8\. Received: "):
-        read_class_names(path)
-
-
 @pytest.mark.realdata
 def test_the_victims_of_the_release_are_read_like_any_folder(rp2_folder: Path) -> None:
     own = rp2_release.load_victims(rp2_folder)
-    assert load_folder(rp2_folder / rp2_release.VICTIMS, label=STOP).sha256() == own.sha256()
-
-
-def test_class_names_are_found_in_the_file_then_beside_the_model_then_they_are_those_of_lisa(tmp_path: Path) -> None:
-    own, export, file = tmp_path / "own.txt", tmp_path / "export", tmp_path / "small.keras"
-    own.write_text("a\nb\n")
-    (export / "assets").mkdir(parents=True)
-    assert find_class_names(export, outputs=18) == CLASS_NAMES
-    assert find_class_names(export, outputs=2) is None
-    assert find_class_names(export, outputs=None) is None
-    (export / "assets" / "labels.txt").write_text("c\nd\n")
-    assert find_class_names(export, outputs=2) == find_class_names(export, outputs=None) == ("c", "d")
-    assert find_class_names(export / "small.keras", outputs=2) == ("c", "d")  # what `make export` writes beside it
-    assert find_class_names(export, own, outputs=2) == ("a", "b")
-    assert find_class_names(file, own, outputs=None) == ("a", "b")
-    with pytest.raises(ValueError, match="Class names") as error:
-        find_class_names(export, own, outputs=18)
-    assert str(error.value) == f"Class names {own} must hold a line for each of 18 outputs of {export}. Received: 2"
+    same = load_folder(rp2_folder / rp2_release.VICTIMS, label=STOP, class_names=CLASS_NAMES)
+    assert same.sha256() == own.sha256()

@@ -91,52 +91,6 @@ def test_an_empty_mask_is_an_error_also_among_others() -> None:
     )
 
 
-def test_one_palette_serves_every_mask() -> None:
-    palette = [[0.0, 0.0, 0.0], [0.1, 0.2, 0.3]]
-    for given in (palette, np.array(palette), tuple(palette)):
-        palettes = inputs.check_palettes(given, 2)
-        assert [one.dtype for one in palettes] == [np.float32, np.float32]
-        for one in palettes:
-            np.testing.assert_array_equal(one, np.array(palette, np.float32))
-
-
-def test_each_mask_may_have_a_palette_of_its_own_length() -> None:
-    first, second = np.zeros((2, 3)), np.ones((5, 3))
-    palettes = inputs.check_palettes([first, second], 2)
-    np.testing.assert_array_equal(palettes[0], first)
-    np.testing.assert_array_equal(palettes[1], second)
-
-
-def test_a_missing_palette_is_an_error() -> None:
-    assert sentence(inputs.check_palettes, None, 1) == (
-        "`palette` must be given when the attack has an NPS term. Received: palette=None"
-    )
-
-
-def test_palettes_and_masks_must_be_as_many() -> None:
-    assert sentence(inputs.check_palettes, [np.zeros((2, 3))] * 3, 2) == (
-        "`palette` must be one palette or one for each of 2 masks. Received: 3"
-    )
-
-
-@pytest.mark.parametrize(
-    "palette",
-    [
-        np.zeros((2, 4)),
-        np.zeros((0, 3)),
-        np.zeros(3),
-        np.full((2, 3), 255),
-        np.full((1, 3), np.nan),
-        [],
-        -np.ones((1, 3)),
-    ],
-)
-def test_a_palette_of_another_shape_or_range_is_an_error(palette: Any) -> None:
-    assert sentence(inputs.check_palettes, palette, 1) == (
-        f"`palette` must have the shape (colours, 3) and lie in [0, 1]. Received: {np.shape(palette)}"
-    )
-
-
 @pytest.mark.parametrize("targets", [3, [3], (3,), np.array([3]), np.int64(3)])
 def test_one_target_comes_out_as_an_array(targets: Any) -> None:
     checked = inputs.check_targets(targets, 6)
@@ -276,12 +230,3 @@ def test_a_model_without_a_gradient_is_an_error(model: Any) -> None:
     assert sentence(inputs.check_model, model, IMAGES) == (
         "`model` must be differentiable. Received: no gradient from the logits to the images"
     )
-
-
-@pytest.mark.parametrize("steps", [0, -3, 2.5, 3.0, "3", None])
-def test_steps_that_are_no_positive_integer_are_an_error(steps: Any) -> None:
-    assert sentence(inputs.check_steps, steps) == f"`steps` must be a positive integer. Received: steps={steps!r}"
-
-
-def test_steps_may_be_a_numpy_integer() -> None:
-    inputs.check_steps(np.int64(3))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import ndimage, stats
 
 from blurnet_tf.defenses import kernels
-from blurnet_tf.defenses.kernels import KERNELS, blur_kernel, check_size, default_sigma
+from blurnet_tf.defenses.kernels import WINDOWS, blur_kernel, check_size, default_sigma
 
 SIZES = [1, 3, 5, 7, 11]
 
@@ -77,7 +77,7 @@ def test_binomial_has_the_variance_of_the_distribution(size: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(name=st.sampled_from(KERNELS), half=st.integers(0, 12))
+@given(name=st.sampled_from(WINDOWS), half=st.integers(0, 12))
 def test_every_kernel_is_positive_symmetric_and_sums_to_1(name: str, half: int) -> None:
     kernel = blur_kernel(name, 2 * half + 1)
     assert kernel.shape == (2 * half + 1, 2 * half + 1)
@@ -89,7 +89,7 @@ def test_every_kernel_is_positive_symmetric_and_sums_to_1(name: str, half: int) 
     assert kernel[half, half] == kernel.max()
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", WINDOWS)
 def test_size_1_is_the_identity(name: str) -> None:
     np.testing.assert_array_equal(blur_kernel(name, 1), [[1]])
 
@@ -113,16 +113,16 @@ def test_a_size_that_is_no_positive_odd_integer_is_an_error(size: Any) -> None:
 )
 def test_a_sigma_that_is_not_positive_or_not_used_is_an_error(name: str, sigma: float) -> None:
     sentence = (
-        "`sigma` must be a positive number, given only with kernel='gaussian'. "
-        f"Received: sigma={sigma!r}, kernel={name!r}"
+        "`sigma` must be a positive number, given only with window='gaussian'. "
+        f"Received: sigma={sigma!r}, window={name!r}"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         blur_kernel(name, 3, sigma)
 
 
 @pytest.mark.parametrize("name", ["median", "Box", "", None])
-def test_an_unknown_kernel_is_an_error(name: Any) -> None:
-    sentence = f"`kernel` must be one of 'box', 'gaussian', 'binomial'. Received: kernel={name!r}"
+def test_an_unknown_window_is_an_error(name: Any) -> None:
+    sentence = f"`window` must be one of 'box', 'gaussian', 'binomial'. Received: window={name!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         blur_kernel(name, 3)
 

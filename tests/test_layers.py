@@ -7,10 +7,12 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import cv2
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -21,12 +23,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from blurnet_tf.defenses import layers
-from blurnet_tf.defenses.kernels import KERNELS, blur_kernel
+from blurnet_tf.defenses.kernels import WINDOWS, blur_kernel
 from blurnet_tf.defenses.layers import PADDINGS, FixedBlur, LearnableBlur
 
 Array = NDArray[np.float32]
-SCIPY_MODE = {"zero": "constant", "reflect": "mirror"}
-OPENCV_BORDER = {"zero": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
+SCIPY_MODE = {"same": "constant", "reflect": "mirror"}
+OPENCV_BORDER = {"same": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
 BLURS = [FixedBlur, LearnableBlur]
 
 
@@ -56,11 +58,11 @@ def maps(request: pytest.FixtureRequest) -> Array:
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("size", [1, 3, 5, 7])
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_fixed_blur_equals_scipy_and_opencv(maps: Array, kernel: str, size: int, padding: str) -> None:
-    result = FixedBlur(size, kernel=kernel, padding=padding)(maps).numpy()
+@pytest.mark.parametrize("window", WINDOWS)
+def test_fixed_blur_equals_scipy_and_opencv(maps: Array, window: str, size: int, padding: str) -> None:
+    result = FixedBlur(size, window=window, padding=padding)(maps).numpy()
     assert result.dtype == np.float32
-    plane = blur_kernel(kernel, size)
+    plane = blur_kernel(window, size)
     by_scipy = ndimage.convolve(maps, plane[None, :, :, None], mode=SCIPY_MODE[padding])
     np.testing.assert_allclose(result, by_scipy, atol=2e-6)
     by_opencv = [cv2.filter2D(item, -1, plane, borderType=OPENCV_BORDER[padding]) for item in maps]
@@ -69,16 +71,16 @@ def test_fixed_blur_equals_scipy_and_opencv(maps: Array, kernel: str, size: int,
 
 def test_fixed_blur_uses_sigma() -> None:
     maps = random_maps(1, 9, 9, 2)
-    result = FixedBlur(5, kernel="gaussian", padding="reflect", sigma=0.7)(maps)
+    result = FixedBlur(5, window="gaussian", padding="reflect", sigma=0.7)(maps)
     by_opencv = cv2.GaussianBlur(maps[0], (5, 5), 0.7, borderType=cv2.BORDER_REFLECT_101)
     np.testing.assert_allclose(result[0], by_opencv, atol=2e-6)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_a_kernel_larger_than_the_map_sees_zeros_outside(kernel: str) -> None:
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_kernel_larger_than_the_map_sees_zeros_outside(window: str) -> None:
     maps = random_maps(2, 4, 3, 2)
-    expected = ndimage.convolve(maps, blur_kernel(kernel, 7)[None, :, :, None], mode="constant")
-    np.testing.assert_allclose(FixedBlur(7, kernel=kernel)(maps), expected, atol=2e-6)
+    expected = ndimage.convolve(maps, blur_kernel(window, 7)[None, :, :, None], mode="constant")
+    np.testing.assert_allclose(FixedBlur(7, window=window)(maps), expected, atol=2e-6)
 
 
 def test_size_1_changes_nothing() -> None:
@@ -91,29 +93,34 @@ def test_size_1_changes_nothing() -> None:
 @given(
     value=st.floats(-4, 4, width=32),
     half=st.integers(0, 3),
-    kernel=st.sampled_from(KERNELS),
+    window=st.sampled_from(WINDOWS),
     height=st.integers(4, 9),
     width=st.integers(4, 9),
 )
-def test_reflect_keeps_a_constant_image(value: float, half: int, kernel: str, height: int, width: int) -> None:
+def test_reflect_keeps_a_constant_image(value: float, half: int, window: str, height: int, width: int) -> None:
     image = np.full((1, height, width, 3), value, np.float32)
-    result = FixedBlur(2 * half + 1, kernel=kernel, padding="reflect")(image)
+    result = FixedBlur(2 * half + 1, window=window, padding="reflect")(image)
     np.testing.assert_allclose(result, image, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_zero_padding_darkens_the_margin_only(kernel: str) -> None:
-    result = FixedBlur(3, kernel=kernel)(np.ones((1, 6, 6, 1), np.float32)).numpy()[0, :, :, 0]
+@pytest.mark.parametrize("window", WINDOWS)
+def test_zero_padding_darkens_the_margin_only(window: str) -> None:
+    result = FixedBlur(3, window=window)(np.ones((1, 6, 6, 1), np.float32)).numpy()[0, :, :, 0]
     np.testing.assert_allclose(result[1:-1, 1:-1], 1, rtol=1e-6)
     margin = result.copy()
     margin[1:-1, 1:-1] = 0
     assert margin.max() < 0.9
 
 
-def test_fixed_blur_has_no_weights_and_no_losses() -> None:
+def test_the_kernel_of_a_fixed_blur_stays_frozen() -> None:
     layer = FixedBlur(5)
     layer(random_maps(1, 8, 8, 3))
-    assert layer.weights == []
+    model = keras.Sequential([keras.Input((8, 8, 3)), layer])
+    for one in (layer, model):
+        one.trainable = False
+        one.trainable = True
+        assert layer.trainable_weights == []
+        assert [weight.trainable for weight in layer.weights] == [False]
     assert layer.losses == []
 
 
@@ -152,9 +159,9 @@ def test_the_output_shape_is_the_input_shape(blur: type[keras.layers.Layer]) -> 
 @pytest.mark.parametrize("blur", BLURS)
 def test_a_tf_function_gives_the_eager_values(blur: type[keras.layers.Layer]) -> None:
     layer, maps = blur(5, padding="reflect"), random_maps(2, 8, 8, 3)
-    eager = layer(maps)
     compiled = tf.function(layer, input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
-    np.testing.assert_allclose(compiled(tf.constant(maps)), eager, atol=1e-6)
+    first = compiled(tf.constant(maps))  # the kernel is made within the graph
+    np.testing.assert_allclose(first, layer(maps), atol=1e-6)
 
 
 @pytest.mark.parametrize("blur", BLURS)
@@ -183,13 +190,14 @@ def test_the_output_has_the_compute_dtype(
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"size": 3, "kernel": "box", "padding": "zero", "sigma": None},
-        {"size": 7, "kernel": "gaussian", "padding": "reflect", "sigma": 0.1},
+        {"size": 3, "window": "box", "padding": "same", "sigma": None},
+        {"size": 7, "window": "gaussian", "padding": "reflect", "sigma": 0.1},
     ],
 )
 def test_the_configuration_of_fixed_blur_is_exact(arguments: dict[str, Any]) -> None:
     layer = FixedBlur(**arguments, name="blur")
     config = layer.get_config()
+    assert set(config) == {"name", "trainable", "dtype", *arguments}
     assert {name: config[name] for name in arguments} == arguments
     assert {name: getattr(layer, name) for name in arguments} == arguments
     assert FixedBlur.from_config(config).get_config() == config
@@ -199,13 +207,14 @@ def test_the_configuration_of_fixed_blur_is_exact(arguments: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"size": 3, "alpha": 0.0, "start": "box", "padding": "zero", "seed": None},
+        {"size": 3, "alpha": 0.0, "start": "box", "padding": "same", "seed": None},
         {"size": 5, "alpha": 0.1, "start": "random", "padding": "reflect", "seed": 7},
     ],
 )
 def test_the_configuration_of_learnable_blur_is_exact(arguments: dict[str, Any]) -> None:
     layer = LearnableBlur(**arguments, name="blur")
     config = layer.get_config()
+    assert set(config) == {"name", "trainable", "dtype", *arguments}
     assert {name: config[name] for name in arguments} == arguments
     assert {name: getattr(layer, name) for name in arguments} == arguments
     assert LearnableBlur.from_config(config).get_config() == config
@@ -214,14 +223,14 @@ def test_the_configuration_of_learnable_blur_is_exact(arguments: dict[str, Any])
 
 def test_the_defaults_are_a_3x3_box_with_zero_padding() -> None:
     fixed, learned = FixedBlur(), LearnableBlur()
-    assert (fixed.size, fixed.kernel, fixed.padding, fixed.sigma) == (3, "box", "zero", None)
-    assert (learned.size, learned.alpha, learned.start, learned.padding, learned.seed) == (3, 0.0, "box", "zero", None)
+    assert (fixed.size, fixed.window, fixed.padding, fixed.sigma) == (3, "box", "same", None)
+    assert (learned.size, learned.alpha, learned.start, learned.padding, learned.seed) == (3, 0.0, "box", "same", None)
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[keras.Model, Array, Path]:
     inputs = keras.Input((8, 8, 3))
-    x = FixedBlur(5, kernel="gaussian", padding="reflect", sigma=0.9, name="fixed")(inputs)
+    x = FixedBlur(5, window="gaussian", padding="reflect", sigma=0.9, name="fixed")(inputs)
     x = LearnableBlur(3, alpha=0.1, start="random", seed=1, name="learned")(x)
     model = keras.Model(inputs, x)
     path = tmp_path / "model.keras"
@@ -238,6 +247,7 @@ def test_a_keras_file_gives_equal_outputs(saved: tuple[keras.Model, Array, Path]
     assert float(loaded.losses[0]) == float(model.losses[0])
 
 
+@pytest.mark.slow
 def test_a_fresh_interpreter_reads_a_keras_file_after_importing_the_package(
     saved: tuple[keras.Model, Array, Path], tmp_path: Path
 ) -> None:
@@ -252,6 +262,92 @@ def test_a_fresh_interpreter_reads_a_keras_file_after_importing_the_package(
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy"), model(maps))
+
+
+OLD_CONFIGS: dict[type[keras.layers.Layer], dict[str, Any]] = {
+    FixedBlur: {"name": "f", "size": 5, "kernel": "gaussian", "padding": "zero", "sigma": 0.9},
+    LearnableBlur: {"name": "l", "size": 3, "alpha": 0.1, "start": "random", "padding": "zero", "seed": 7},
+}
+"""As older files have them."""
+
+
+def test_older_configurations_are_read() -> None:
+    fixed, learned = (blur.from_config(config) for blur, config in OLD_CONFIGS.items())
+    assert (fixed.name, fixed.size, fixed.window, fixed.padding, fixed.sigma) == ("f", 5, "gaussian", "same", 0.9)
+    assert (learned.size, learned.alpha, learned.start, learned.padding) == (3, 0.1, "random", "same")
+    assert FixedBlur.from_config({"padding": "reflect"}).padding == "reflect"
+
+
+def test_an_older_file_gives_equal_outputs(saved: tuple[keras.Model, Array, Path], tmp_path: Path) -> None:
+    """Such a file has other words in its configuration, and no kernel of the fixed blur."""
+    model, maps, path = saved
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    for layer in config["config"]["layers"]:
+        if "window" in layer["config"]:
+            layer["config"]["kernel"] = layer["config"].pop("window")
+        if layer["config"].get("padding") == "same":
+            layer["config"]["padding"] = "zero"
+    (tmp_path / "weights.h5").write_bytes(parts["model.weights.h5"])
+    with h5py.File(tmp_path / "weights.h5", "r+") as weights:
+        assert len(weights["layers/fixed_blur/vars"]) == len(weights["layers/learnable_blur/vars"]) == 1
+        del weights["layers/fixed_blur/vars/0"]
+    parts |= {"config.json": json.dumps(config).encode(), "model.weights.h5": (tmp_path / "weights.h5").read_bytes()}
+    with zipfile.ZipFile(tmp_path / "old.keras", "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    loaded = keras.saving.load_model(tmp_path / "old.keras")
+    np.testing.assert_array_equal(loaded(maps), model(maps))
+    assert float(loaded.losses[0]) == float(model.losses[0])
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("blur", BLURS)
+def test_a_blur_is_a_depthwise_convolution_of_keras(blur: type[keras.layers.Layer], padding: str) -> None:
+    layer = blur(5, padding=padding)
+    maps = random_maps(2, 9, 8, 3)
+    result = layer(maps)
+    assert isinstance(layer, keras.layers.DepthwiseConv2D)
+    assert (layer.kernel_size, layer.strides, layer.use_bias, layer.bias) == ((5, 5), (1, 1), False, None)
+    plain = keras.layers.DepthwiseConv2D(5, padding="same" if padding == "same" else "valid", use_bias=False)
+    plain.build(maps.shape)
+    plain.set_weights(layer.get_weights())
+    margin = ((0, 0), (2, 2), (2, 2), (0, 0))
+    np.testing.assert_array_equal(result, plain(maps if padding == "same" else np.pad(maps, margin, "reflect")))
+
+
+def test_the_summary_counts_the_kernels(saved: tuple[keras.Model, Array, Path]) -> None:
+    model, _, _ = saved
+    lines: list[str] = []
+    model.summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    assert re.search(r"fixed \(FixedBlur\).* 75 .*\n(.*\n)*.*learned \(LearnableBlur\).* 27 ", text)
+    assert "Trainable params: 27 " in text
+    assert "Non-trainable params: 75 " in text
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_quantising_does_what_it_does_to_a_depthwise_convolution() -> None:
+    def quantised(*layers: keras.layers.Layer) -> keras.Model:
+        model = keras.Sequential([keras.Input((8, 8, 3)), *layers, keras.layers.Flatten(), keras.layers.Dense(2)])
+        model.quantize("int8")
+        return model
+
+    model = quantised(FixedBlur(3, name="fixed"), LearnableBlur(3, name="learned"))
+    plain = quantised(keras.layers.DepthwiseConv2D(3, name="plain"))
+    assert "int8" in [weight.dtype for weight in model.layers[-1].weights]  # the dense layer
+    names = {layer.dtype_policy.name for layer in (*model.layers[:2], plain.layers[0])}
+    assert names == {"float32"}
+    assert [layer.kernel.dtype for layer in (*model.layers[:2], plain.layers[0])] == ["float32"] * 3
+    assert np.isfinite(model(random_maps(2, 8, 8, 3))).all()
+
+
+def test_keras_exports_a_model_with_blurs(saved: tuple[keras.Model, Array, Path], tmp_path: Path) -> None:
+    model, maps, _ = saved
+    model.export(tmp_path / "export", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    np.testing.assert_allclose(loaded.serve(tf.constant(maps)), model(maps), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1, 3, 7])
@@ -307,6 +403,7 @@ def test_alpha_0_adds_no_loss() -> None:
     assert layer.losses == []
 
 
+@pytest.mark.slow
 def test_training_moves_the_filter_and_the_penalty_shrinks_its_largest_weight() -> None:
     def largest(alpha: float) -> float:
         model = keras.Sequential([keras.Input((8, 8, 2)), LearnableBlur(3, alpha=alpha, start="random", seed=0)])
@@ -369,19 +466,25 @@ def test_a_call_with_another_rank_is_an_error() -> None:
     [
         (FixedBlur, {"size": 4}, "`size` must be a positive odd integer. Received: size=4"),
         (LearnableBlur, {"size": True}, "`size` must be a positive odd integer. Received: size=True"),
-        (FixedBlur, {"padding": "same"}, "`padding` must be one of 'zero', 'reflect'. Received: padding='same'"),
-        (LearnableBlur, {"padding": None}, "`padding` must be one of 'zero', 'reflect'. Received: padding=None"),
+        (FixedBlur, {"padding": "zero"}, "`padding` must be one of 'same', 'reflect'. Received: padding='zero'"),
+        (LearnableBlur, {"padding": None}, "`padding` must be one of 'same', 'reflect'. Received: padding=None"),
         (LearnableBlur, {"start": "zeros"}, "`start` must be one of 'box', 'random'. Received: start='zeros'"),
+        (
+            LearnableBlur,
+            {"strides": 2, "activation": "relu"},
+            "LearnableBlur must have no other arguments of DepthwiseConv2D than `activity_regularizer`. "
+            "Received: activation='relu', strides=2",
+        ),
         (LearnableBlur, {"alpha": -1}, "`alpha` must be a finite number of at least 0. Received: alpha=-1"),
         (
             FixedBlur,
-            {"kernel": "median"},
-            "`kernel` must be one of 'box', 'gaussian', 'binomial'. Received: kernel='median'",
+            {"window": "median"},
+            "`window` must be one of 'box', 'gaussian', 'binomial'. Received: window='median'",
         ),
         (
             FixedBlur,
             {"sigma": 1.0},
-            "`sigma` must be a positive number, given only with kernel='gaussian'. Received: sigma=1.0, kernel='box'",
+            "`sigma` must be a positive number, given only with window='gaussian'. Received: sigma=1.0, window='box'",
         ),
     ],
 )

@@ -90,10 +90,7 @@ def test_take() -> None:
             {"csv_row": np.zeros(63)},
             "`csv_row` must hold 63 integers, one for each image. Received: float64, shape=(63,)",
         ),
-        (
-            {"csv_row": np.zeros(63, np.int64)},
-            "`csv_row` must hold different numbers. Received: 1 different of 63",
-        ),
+        ({"csv_row": np.zeros(63, np.int64)}, "`csv_row` must hold different numbers. Received: 1 different of 63"),
         (
             {"split": np.array(["train"] * 62 + ["validation"])},
             "`split` must hold 'train' and 'test' only. Received: 'validation'",
@@ -169,7 +166,7 @@ def test_find(tmp_path: Path) -> None:
 
 def test_the_files_own_split_is_taken_as_it_stands(tmp_path: Path) -> None:
     lisa.write_prepared(tmp_path / "lisa32.npz", make())
-    splits = lisa.load_splits(tmp_path)
+    splits = lisa.make_splits(lisa.read_prepared(tmp_path))
     assert (len(splits.train), len(splits.test)) == (48, 12)
     assert splits.test.ids[0] == "vid0/stop_0.avi#0"
     assert splits.test.ids[-1] == "vid0/yield_11.avi#70"
@@ -177,8 +174,7 @@ def test_the_files_own_split_is_taken_as_it_stands(tmp_path: Path) -> None:
     assert set(splits.train.labels.tolist()) == {CLASS_NAMES.index("stop"), CLASS_NAMES.index("yield")}
     np.testing.assert_array_equal(splits.test.images[0], make().images[0].astype(np.float32) / np.float32(255))
     assert splits.dropped == {"dip": 3}
-    assert (splits.kind, splits.leaks, splits.seed, splits.shared_tracks) == ("track", False, None, 0)
-    assert splits.label == "track split"
+    assert (splits.kind, splits.seed, splits.shared_tracks) == ("track", None, 0)
     assert str(splits) == (
         "LISA, track split, as the file holds it: 48 training and 12 test images; 3 images of 1 other classes left out"
     )
@@ -191,7 +187,6 @@ def test_a_seed_or_a_share_draws_another_split_by_track(arguments: dict[str, flo
     assert not tracks[0] & tracks[1]
     assert len(splits.test) == 60 * arguments.get("test_share", 0.2)
     assert splits.seed == arguments.get("seed", 0)
-    assert not splits.leaks
 
 
 def test_the_same_seed_gives_the_same_split() -> None:
@@ -203,9 +198,8 @@ def test_the_same_seed_gives_the_same_split() -> None:
 def test_a_random_split_says_that_it_leaks() -> None:
     splits = lisa.make_splits(make(), split="random")
     assert (len(splits.train), len(splits.test)) == (48, 12)
-    assert (splits.kind, splits.leaks, splits.seed) == ("random", True, 0)
+    assert (splits.kind, splits.seed) == ("random", 0)
     assert splits.shared_tracks > 0
-    assert splits.label == "random split (leaks)"
     assert f"random split (leaks), seed 0: 48 training and 12 test images; {splits.shared_tracks} tracks" in str(splits)
 
 
@@ -263,7 +257,7 @@ def test_the_split_of_a_new_file_keeps_tracks_with_foreign_signs_whole() -> None
 
 @pytest.mark.realdata
 def test_the_reference_split(lisa_folder: Path) -> None:
-    splits = lisa.load_splits(lisa_folder)
+    splits = lisa.make_splits(lisa.read_prepared(lisa_folder))
     assert (len(splits.train), len(splits.test)) == (4902, 1334)
     tracks = [{name.rsplit("#", 1)[0] for name in side.ids} for side in (splits.train, splits.test)]
     assert not tracks[0] & tracks[1]

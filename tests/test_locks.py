@@ -9,11 +9,13 @@ import pytest
 
 from blurnet_tf.runs.locks import locked
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
 HOLD = """
 import sys, time
 from pathlib import Path
 from blurnet_tf.runs.locks import locked
+
 with locked(Path(sys.argv[1]), waiting=None) as held:
     print(held, flush=True)
     sys.stdin.readline()

@@ -9,12 +9,14 @@ import pytest
 
 from blurnet_tf.attacks.masks import (
     BUNDLED,
+    STICKERS,
     bundled,
     draw_octagon,
-    draw_sticker_bars,
+    draw_stickers,
     load_mask,
     load_palette,
     process_ink_palette,
+    regions,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +45,7 @@ def test_the_bundled_files_are_those_of_the_masks_folder() -> None:
     assert sorted(path.name for path in (ROOT / "masks").iterdir()) == ["README.md", *BUNDLED]
     for name in BUNDLED:
         assert bundled(name).read_bytes() == (ROOT / "masks" / name).read_bytes()
+    np.testing.assert_array_equal(load_mask(bundled("sticker.png"))[..., 0] * 255, draw_stickers())
     np.testing.assert_array_equal(load_mask(bundled("octagon.png"))[..., 0] * 255, draw_octagon())
     np.testing.assert_allclose(load_palette(bundled("palette.csv")), process_ink_palette(), atol=1e-5)
 
@@ -162,28 +165,30 @@ def test_a_palette_that_holds_no_numbers_is_named(tmp_path: Path, content: bytes
         load_palette(path)
 
 
-@pytest.mark.parametrize("size", [16, 17, 32, 33, 64, 299])
-def test_sticker_bars_are_two_above_and_below_the_middle(size: int) -> None:
-    bars = draw_sticker_bars(size)
-    assert bars.shape == (size, size)
-    assert bars.dtype == np.uint8
-    assert set(np.unique(bars)) == {0, 255}
-    count, _, boxes, _ = cv2.connectedComponentsWithStats(bars)
-    assert count == 3  # the background counts too
-    top, bottom = boxes[1:][np.argsort(boxes[1:, cv2.CC_STAT_TOP])]
-    for bar in (top, bottom):
-        assert bar[cv2.CC_STAT_AREA] == bar[cv2.CC_STAT_WIDTH] * bar[cv2.CC_STAT_HEIGHT]
-        assert bar[cv2.CC_STAT_WIDTH] > 3 * bar[cv2.CC_STAT_HEIGHT]
-    assert top[cv2.CC_STAT_TOP] + top[cv2.CC_STAT_HEIGHT] <= size // 3
-    assert bottom[cv2.CC_STAT_TOP] >= 2 * size // 3
-    np.testing.assert_array_equal(bars, bars[::-1])
-    np.testing.assert_array_equal(bars, bars[:, ::-1])
+@pytest.mark.parametrize("size", [*range(16, 34), 64, 299])
+def test_stickers_are_five_apart_above_and_below_the_word_on_the_face(size: int) -> None:
+    stickers = draw_stickers(size)
+    assert stickers.shape == (size, size)
+    assert stickers.dtype == np.uint8
+    assert set(np.unique(stickers)) == {0, 255}
+    boxes = regions(stickers[..., None].astype(np.float32))
+    assert len(boxes) == len(STICKERS) == 5  # apart, corners included
+    for left, top, right, bottom in boxes:
+        assert (stickers[top:bottom, left:right] == 255).all()  # a rectangle
+        # the word STOP is in the rows 10 to 21 of 32
+        assert bottom <= round(10 * size / 32) or top >= round(22 * size / 32)
+    assert sum(bottom <= size // 2 for _, _, _, bottom in boxes) == 3
+    assert not stickers[draw_octagon(size) == 0].any()
 
 
-def test_a_sticker_bar_is_12_by_2_pixels_at_the_models_size() -> None:
-    rows, columns = np.nonzero(draw_sticker_bars())
-    assert len(rows) == 2 * 12 * 2
-    assert (np.unique(rows).tolist(), np.unique(columns).tolist()) == ([6, 7, 24, 25], list(range(10, 22)))
+@pytest.mark.parametrize("scale", [1, 2, 7])
+def test_stickers_are_6_pixels_each_at_the_models_size_and_grow_with_it(scale: int) -> None:
+    stickers = draw_stickers(32 * scale)
+    np.testing.assert_array_equal(stickers, draw_stickers().repeat(scale, axis=0).repeat(scale, axis=1))
+    assert regions(draw_stickers()[..., None].astype(np.float32)) == STICKERS
+    for left, top, right, bottom in STICKERS:
+        assert sorted((right - left, bottom - top)) == [2, 3]
+    assert np.count_nonzero(stickers) == 30 * scale**2
 
 
 @pytest.mark.parametrize("size", [16, 17, 31, 32, 33, 64, 299])
@@ -200,7 +205,7 @@ def test_octagon_has_the_symmetry_and_area_of_a_regular_one(size: int) -> None:
     assert octagon[0, 0] == 0
 
 
-@pytest.mark.parametrize("draw", [draw_octagon, draw_sticker_bars])
+@pytest.mark.parametrize("draw", [draw_octagon, draw_stickers])
 def test_a_mask_too_small_to_draw_is_an_error(draw: object) -> None:
     assert callable(draw)
     with pytest.raises(ValueError) as error:  # noqa: PT011
@@ -209,7 +214,7 @@ def test_a_mask_too_small_to_draw_is_an_error(draw: object) -> None:
 
 
 def test_drawn_masks_survive_a_file(tmp_path: Path) -> None:
-    for draw in (draw_octagon, draw_sticker_bars):
+    for draw in (draw_octagon, draw_stickers):
         np.testing.assert_array_equal(load_mask(write(tmp_path / "mask.png", draw())), draw()[..., None] / 255)
 
 

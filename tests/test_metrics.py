@@ -107,6 +107,11 @@ def attack(target: int | None, penalty: float, seed: int, adversarial: list[int]
     ]
 
 
+def sweep(target: int | None, penalty: float) -> Attack:
+    """The key of the attack that `attack` makes records of."""
+    return Attack(target, penalty, RECORD.attack_digest)
+
+
 # Success: 1/4, 2/4, 2/4, 0/4 in seed 0 and 3/4, 1/4, 0/4, 1/4 in seed 1. Over the seeds the first is the worst attack.
 SWEEP = [
     *attack(12, 0.002, 0, [12, 14, 14, 14]),
@@ -143,25 +148,34 @@ def test_each_attack_weighs_the_same_in_the_average_whatever_its_images() -> Non
 def test_the_worst_attack_is_the_one_that_succeeds_most_often() -> None:
     seeds = metrics.by_seed(SWEEP)
     # 2/4 twice: the lowest target first.
-    assert metrics.worst_attack(seeds[0]) == (Attack(12, 0.02), Rate(2, 4))
-    assert metrics.worst_attack(seeds[0], metrics.target_reached) == (Attack(17, 0.002), Rate(2, 4))
-    assert metrics.worst_attack(seeds[1]) == (Attack(12, 0.002), Rate(3, 4))
-    assert metrics.worst_attack(SWEEP) == (Attack(12, 0.002), Rate(4, 8))  # 4, 3, 2, 1 of 8
+    assert metrics.worst_attack(seeds[0]) == (sweep(12, 0.02), Rate(2, 4))
+    assert metrics.worst_attack(seeds[0], metrics.target_reached) == (sweep(17, 0.002), Rate(2, 4))
+    assert metrics.worst_attack(seeds[1]) == (sweep(12, 0.002), Rate(3, 4))
+    assert metrics.worst_attack(SWEEP) == (sweep(12, 0.002), Rate(4, 8))  # 4, 3, 2, 1 of 8
 
 
 def test_of_equally_bad_attacks_the_lowest_target_comes_first_then_the_lowest_lambda() -> None:
     equal = [attack(target, penalty, 0, [1, 14]) for target, penalty in ((17, 0.1), (2, 0.2), (2, 0.1), (17, 0.01))]
-    assert metrics.worst_attack([one for group in equal for one in group]) == (Attack(2, 0.1), Rate(1, 2))
+    assert metrics.worst_attack([one for group in equal for one in group]) == (sweep(2, 0.1), Rate(1, 2))
 
 
 def test_attacks_and_seeds_stand_in_order() -> None:
     records = [*attack(12, 0.2, 3, [12]), *attack(None, 0.0, 0, [14]), *attack(12, 0.1, 3, [12]), *SWEEP]
-    assert list(metrics.by_attack(records)) == [
-        (None, 0.0), (12, 0.002), (12, 0.02), (12, 0.1), (12, 0.2), (17, 0.002), (17, 0.02),
-    ]  # fmt: skip
+    expected = [(None, 0.0), (12, 0.002), (12, 0.02), (12, 0.1), (12, 0.2), (17, 0.002), (17, 0.02)]
+    assert list(metrics.by_attack(records)) == [sweep(*one) for one in expected]
     assert list(metrics.by_seed(records)) == [0, 1, 3]
     assert sum(map(len, metrics.by_attack(records).values())) == len(records)
     assert sum(map(len, metrics.by_seed(records).values())) == len(records)
+
+
+def test_two_attacks_of_one_target_and_lambda_are_told_apart_by_their_digests() -> None:
+    records = attack(12, 0.002, 0, [14, 12])
+    others = [dataclasses.replace(one, attack_digest="other", adversarial_prediction=2) for one in records]
+    mixed = [one for pair in zip(records, others, strict=True) for one in pair]
+    groups = metrics.by_attack(mixed)
+    assert [groups[Attack(12, 0.002, digest)] for digest in (RECORD.attack_digest, "other")] == [records, others]
+    assert metrics.average_over_attacks(mixed) == (1 + 2) / 4
+    assert metrics.worst_attack(mixed) == (Attack(12, 0.002, "other"), Rate(2, 2))
 
 
 def test_a_figure_over_the_seeds_has_their_mean_and_extremes() -> None:

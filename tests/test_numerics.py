@@ -151,12 +151,7 @@ def test_channel_linf_is_homogeneous(kernel: Array, factor: float) -> None:
 @pytest.mark.parametrize("value", [0.0, 0.5])
 @pytest.mark.parametrize(
     "function",
-    [
-        lambda x: lp_norm(x, 1),
-        lambda x: lp_norm(x, 2),
-        total_variation,
-        channel_linf,
-    ],
+    [lambda x: lp_norm(x, 1), lambda x: lp_norm(x, 2), total_variation, channel_linf],
     ids=["L1", "L2", "TV", "L-infinity"],
 )
 def test_the_gradient_is_finite_where_the_quantity_has_its_kink(

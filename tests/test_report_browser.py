@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from browser import Browser, chromium
-from report_results import EVIL, write_all
+from report_results import EVIL, clean_signs, write_all
 
-from experiments import report
+from blurnet_tf.reporting import write_report, write_tables
+from blurnet_tf.runs.run import StoredRun, read_run
+
+pytestmark = pytest.mark.slow
 
 CONTRAST = """
 (() => {
@@ -60,7 +63,11 @@ CUT = """
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stored")
     write_all(folder)
-    report.main(["--results", str(folder / "results"), "--checkpoints", str(folder / "checkpoints")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StoredRun, "clean", property(lambda self: clean_signs()))
+        write_report(folder / "results", folder / "checkpoints")
+    for name in ("blackbox", "whitebox"):
+        write_tables(read_run(folder / "results" / name))
     return folder / "results" / "report.html"
 
 
@@ -139,7 +146,7 @@ def test_every_number_of_the_other_tables_is_shown_as_it_is(browser: Browser, pa
 
 
 def test_a_page_without_results_is_a_page_too(browser: Browser, tmp_path: Path) -> None:
-    report.main(["--results", str(tmp_path), "--checkpoints", str(tmp_path)])
+    write_report(tmp_path, tmp_path)
     browser.show(tmp_path / "report.html", width=390)
     assert not browser.value(WIDER)
     assert browser.value(OUTSIDE) == []

@@ -11,20 +11,24 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 from PIL import __version__ as pillow_version
 
-from blurnet_tf.data import lisa_official
+from blurnet_tf.data import folder, lisa_official
 from blurnet_tf.export import resize
 
 SIDES = st.integers(1, 150)
-in_graph = tf.function(resize, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+SIZE = (32, 32)
+in_graph = tf.function(
+    lambda images: resize(images, SIZE), input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)]
+)
 
 
 def difference(image: NDArray[np.uint8]) -> int:
     """The largest difference to Pillow, in levels of 255."""
     result = in_graph(image[None]).numpy()[0]
     assert result.dtype == np.uint8
-    return int(np.abs(result.astype(int) - lisa_official.resize(image)).max())
+    return int(np.abs(result.astype(int) - folder.resize(image)).max())
 
 
 # Before Pillow 13 the two directions of some narrow crops came in the other order.
@@ -42,6 +46,14 @@ def test_noise_gives_the_bytes_of_pillow(height: int, width: int, two_levels: bo
     assert difference((image // 128 * 255).astype(np.uint8) if two_levels else image) <= LIMIT
 
 
+@pytest.mark.parametrize("size", [(48, 20), (20, 48), (1, 7)])
+def test_any_size_gives_the_bytes_of_pillow(size: tuple[int, int]) -> None:
+    for seed, (height, width) in enumerate([(90, 31), (31, 90), (20, 20), (150, 149)]):
+        image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        expected = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+        assert np.abs(resize(image[None], size)[0].numpy().astype(int) - expected).max() <= LIMIT
+
+
 def test_an_image_of_32_pixels_stays_as_it_is() -> None:
     image = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     np.testing.assert_array_equal(in_graph(image), image)
@@ -49,7 +61,7 @@ def test_an_image_of_32_pixels_stays_as_it_is() -> None:
 
 def test_the_images_of_a_batch_do_not_meet() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 50, 21, 3), dtype=np.uint8)
-    alone = np.concatenate([resize(image[None]) for image in images])
+    alone = np.concatenate([resize(image[None], SIZE) for image in images])
     np.testing.assert_array_equal(in_graph(images), alone)
 
 

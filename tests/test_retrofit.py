@@ -18,6 +18,8 @@ import blurnet_tf
 from blurnet_tf import FixedBlur, LearnableBlur, TotalVariation, TVLossCallback, defend
 from blurnet_tf.training import train
 
+pytestmark = pytest.mark.slow
+
 Array = NDArray[np.float32]
 IMAGES: Array = np.random.default_rng(0).uniform(0, 1, (4, 32, 32, 3)).astype(np.float32)
 LABELS: NDArray[np.int32] = np.arange(4, dtype=np.int32)
@@ -140,6 +142,16 @@ def test_the_blur_is_a_copy_with_its_weights(model: keras.Model) -> None:
     other = defend(model, "relu1", learnt)
     np.testing.assert_array_equal(other.get_layer(blur.name).kernel, learnt.kernel)
     assert other.get_layer(blur.name).kernel is not learnt.kernel
+
+
+def test_a_fixed_blur_that_is_built_already_is_copied(model: keras.Model) -> None:
+    blur = FixedBlur(3, window="binomial", name="blur")
+    blur.build((None, 32, 32, 8))
+    defended = defend(model, "conv1", blur)
+    np.testing.assert_array_equal(defended.get_layer("blur").kernel, blur.kernel)
+    defended.trainable = True
+    assert [weight.path for weight in defended.trainable_weights if "blur" in weight.path] == []
+    np.testing.assert_array_equal(defended(IMAGES), defend(model, "conv1", FixedBlur(3, window="binomial"))(IMAGES))
 
 
 def test_a_compiled_model_gives_one_that_is_not(model: keras.Model) -> None:
@@ -317,11 +329,12 @@ def test_inner_models_keep_their_flags_and_what_they_share(siamese: keras.Model,
     maps = keras.layers.Conv2D(3, 3, padding="same", name="first")(image)
     outer = keras.Model(image, siamese([maps, keras.ops.flip(maps, 2)]), name="outer")
     layer = f"siamese/{layer}" if "/" in layer else layer
-    defended = defend(outer, layer, FixedBlur(1))
+    defended = defend(outer, layer, FixedBlur(1, name="blur"))
     np.testing.assert_allclose(defended(IMAGES), outer(IMAGES), atol=1e-6)
     names = [[weight.path.split("/")[-2:] for weight in one.trainable_weights] for one in (defended, outer)]
     assert names[0] == names[1]
-    assert [w.shape for w in defended.weights] == [w.shape for w in outer.weights]
+    kept = [weight for weight in defended.weights if "blur/" not in weight.path]
+    assert [weight.shape for weight in kept] == [weight.shape for weight in outer.weights]
     assert not {id(weight) for weight in defended.weights} & {id(weight) for weight in outer.weights}
     inner = defended.get_layer("siamese")
     assert inner.get_layer("tail") is inner.get_layer("head").get_layer("tail")

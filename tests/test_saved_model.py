@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from blurnet_tf import CLASS_NAMES, STOP, export_model, lisa_cnn
 from blurnet_tf.data import rp2_release
-from blurnet_tf.export import saved_model
+
+pytestmark = pytest.mark.slow
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (3, 32, 32, 3)).astype(np.float32)
 
@@ -80,7 +81,7 @@ def test_after_an_error_the_older_export_stays(
     def full(*arguments: Any) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(saved_model, "write_onnx", full)
+    monkeypatch.setattr("tf2onnx.convert.from_function", full)
     with pytest.raises(OSError, match="No space left on device"):
         export(baseline, folder, formats=["onnx"])
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
@@ -106,6 +107,19 @@ def test_a_model_of_ones_own_is_exported(tmp_path: Path) -> None:
     assert answer["class_name"].numpy()[0] in (b"yes", b"no")
     assert loaded.feature_maps(tf.constant(IMAGES))["feature_maps"].dtype == tf.float32
     assert (tmp_path / "own" / "own.keras").is_file()
+
+
+def test_a_model_of_another_size_resizes_to_it(tmp_path: Path) -> None:
+    model = lisa_cnn("feature_5x5", classes=3, image_size=(40, 56), seed=0)
+    loaded = tf.saved_model.load(export(model, tmp_path / "own", class_names=("a", "b", "c")))
+    levels = np.random.default_rng(0).integers(0, 256, (1, 40, 56, 3), np.uint8)
+    logits = np.asarray(model(levels.astype(np.float32) / 255))
+    np.testing.assert_allclose(
+        loaded.serving_default(tf.constant(levels, tf.float32) / 255)["logits"], logits, atol=1e-5
+    )
+    for said in (loaded.classify(levels), loaded.classify_encoded([tf.io.encode_png(levels[0])])):
+        assert said["class_index"].numpy().tolist() == logits.argmax(1).tolist()
+    assert loaded.classify(np.zeros((2, 90, 30, 3), np.uint8))["class_index"].shape == (2,)
 
 
 def test_an_export_can_be_trained_on(baseline: keras.Model, tmp_path: Path) -> None:
@@ -134,7 +148,7 @@ def test_an_export_can_be_trained_on(baseline: keras.Model, tmp_path: Path) -> N
         ),
         (
             {"class_names": ("a", "b")},
-            "`model` must map images (None, 32, 32, 3) to logits (None, 2), one for each of `class_names`. "
+            "`model` must map images (None, H, W, 3) of one size to logits (None, 2), one for each of `class_names`. "
             "Received: inputs [(None, 32, 32, 3)], outputs [(None, 18)]",
         ),
         (

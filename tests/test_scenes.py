@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from blurnet_tf.data import scenes
-from blurnet_tf.data.scenes import View, background, photograph, random_view
+from blurnet_tf.data.scenes import View, background, photograph, project, random_view
 from blurnet_tf.data.sign_art import draw_sign
 
 
@@ -76,7 +75,7 @@ def test_roll_turns_clockwise() -> None:
 
 
 def test_yaw_makes_the_far_edge_shorter_and_the_sign_narrower() -> None:
-    _, cover = scenes._project(covered(), View(yaw=30, stretch=0))
+    _, cover = project(covered(), View(yaw=30, stretch=0))
     heights = cover[..., 0].sum(axis=0)
     seen = np.flatnonzero(heights > 1)
     assert heights[seen[2]] > heights[seen[-3]] + 5  # left edge near, right edge far
@@ -84,9 +83,9 @@ def test_yaw_makes_the_far_edge_shorter_and_the_sign_narrower() -> None:
 
 
 def test_stretch_makes_the_box_square_and_fill_sets_its_size() -> None:
-    _, cover = scenes._project(draw_sign("speedLimit45", 64), View(fill=0.75, stretch=1))
+    _, cover = project(draw_sign("speedLimit45", 64), View(fill=0.75, stretch=1))
     assert cv2.boundingRect((cover > 0.5).astype(np.uint8))[2:] == (48, 48)
-    _, cover = scenes._project(draw_sign("speedLimit45", 64), View(fill=0.75, stretch=0))
+    _, cover = project(draw_sign("speedLimit45", 64), View(fill=0.75, stretch=0))
     left, top, width, height = cv2.boundingRect((cover > 0.5).astype(np.uint8))
     assert height == 48
     assert width == pytest.approx(48 * 0.8, abs=1.5)
@@ -94,7 +93,7 @@ def test_stretch_makes_the_box_square_and_fill_sets_its_size() -> None:
 
 
 def test_shift_moves_to_the_right_and_down() -> None:
-    _, cover = scenes._project(covered(), View(fill=0.5, shift=(0.125, 0.25)))
+    _, cover = project(covered(), View(fill=0.5, shift=(0.125, 0.25)))
     assert cv2.boundingRect((cover > 0.5).astype(np.uint8)) == (16 + 8, 16 + 16, 32, 32)
 
 

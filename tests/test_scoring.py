@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from blurnet_tf.attacks import RP2
 from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.evaluation.scoring import predict, score
+
+ATTACK = RP2(penalty=0.25, seed=7)
 
 
 def brightest_channel(images: tf.Tensor) -> tf.Tensor:
@@ -30,8 +33,9 @@ CLEAN = Split(
 
 def test_a_record_holds_what_the_victim_says() -> None:
     adversarial = np.stack([coloured(2, 1.0), coloured(1)])
-    records = score(brightest_channel, CLEAN, adversarial, source="s", victim="v", target=2, penalty=0.002, seed=7)
-    common = {"label": 0, "source": "s", "victim": "v", "target": 2, "penalty": 0.002, "seed": 7}
+    records = score(brightest_channel, CLEAN, adversarial, attack=ATTACK, source="s", victim="v", target=2)
+    common = {"label": 0, "source": "s", "victim": "v", "target": 2, "penalty": 0.25, "seed": 7}
+    common |= {"attack": "RP2", "attack_digest": ATTACK.digest}
     # ||red at 0.5 - blue at 1|| / ||blue at 1||, 16 pixels each
     distance = np.sqrt(16 * (0.25 + 1.0)) / np.sqrt(16.0)
     assert records[0] == Record(
@@ -58,4 +62,4 @@ def test_no_images_give_no_predictions() -> None:
 def test_another_number_of_attacked_images_is_an_error() -> None:
     sentence = "`adversarial` must have the shape (2, 4, 4, 3) of the clean images. Received: shape=(1, 4, 4, 3)"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        score(brightest_channel, CLEAN, CLEAN.images[:1], source="s", victim="v", target=2, penalty=0.002, seed=7)
+        score(brightest_channel, CLEAN, CLEAN.images[:1], attack=ATTACK, source="s", victim="v", target=2)

@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 from blurnet_tf.defenses import blur_kernel
 from blurnet_tf.evaluation.high_frequency import Measured, measure
 from blurnet_tf.evaluation.spectra import high_frequency_ratio, log_spectrum, pooled_power, share_beyond
-from blurnet_tf.reporting.defence_figures import passed, response_figure, variant_figure
-from blurnet_tf.reporting.panels import FAINTEST
-from blurnet_tf.reporting.spectra_figures import image_spectra_figure, layer_spectra_figure, map_spectra_figure
+from blurnet_tf.reporting.spectra_figures import (
+    FAINTEST,
+    image_spectra_figure,
+    layer_spectra_figure,
+    map_spectra_figure,
+    passed,
+    response_figure,
+    variant_figure,
+)
 from blurnet_tf.reporting.style import COLUMN, save_both
 
 RANDOM = np.random.default_rng(0)

@@ -4,15 +4,13 @@ import re
 import numpy as np
 import pytest
 
+from blurnet_tf import CLASS_NAMES
 from blurnet_tf.data.split import Split
 
 
 def make(**changes: object) -> Split:
-    fields: dict[str, object] = {
-        "images": np.full((2, 4, 4, 3), 0.5, np.float64),
-        "labels": [14, 1],
-        "ids": ("a", "b"),
-    }
+    fields: dict[str, object] = {"images": np.full((2, 4, 4, 3), 0.5, np.float64), "labels": [14, 1], "ids": ("a", "b")}
+    fields["class_names"] = CLASS_NAMES
     return Split(**(fields | changes))  # type: ignore[arg-type]
 
 
@@ -21,7 +19,7 @@ def test_a_split_converts_its_arrays_once() -> None:
     assert split.images.dtype == np.float32
     assert split.labels.dtype == np.int32
     assert len(split) == 2
-    assert len(split.class_names) == 18
+    assert split.class_names == CLASS_NAMES
 
 
 @pytest.mark.parametrize(
@@ -30,14 +28,8 @@ def test_a_split_converts_its_arrays_once() -> None:
         ({"images": np.zeros((4, 4, 3))}, "`images` must have the shape (n, H, W, 3). Received: shape=(4, 4, 3)"),
         ({"labels": [1]}, "`labels` must have the shape (2,), one for each image. Received: shape=(1,)"),
         ({"ids": ("a", "a")}, "`ids` must hold 2 different names. Received: 1 different"),
-        (
-            {"images": np.full((2, 4, 4, 3), 255.0)},
-            "`images` must lie in [0, 1]. Received: values from 255 to 255",
-        ),
-        (
-            {"images": np.full((2, 4, 4, 3), np.nan)},
-            "`images` must lie in [0, 1]. Received: values from nan to nan",
-        ),
+        ({"images": np.full((2, 4, 4, 3), 255.0)}, "`images` must lie in [0, 1]. Received: values from 255 to 255"),
+        ({"images": np.full((2, 4, 4, 3), np.nan)}, "`images` must lie in [0, 1]. Received: values from nan to nan"),
         ({"labels": [1, 18]}, "`labels` must lie in 0..17. Received: values from 1 to 18"),
     ],
 )

@@ -10,16 +10,23 @@ import numpy as np
 import pytest
 
 from blurnet_tf.evaluation.records import read_records
+from blurnet_tf.runs.cells import CellSpec, Content, ImagesSpec, MaskSpec
 from blurnet_tf.runs.locks import locked
-from blurnet_tf.runs.store import ARRAYS, PROVENANCE, RECORDS, Cell, Content, fill
+from blurnet_tf.runs.store import ABSENT, ARRAYS, PROVENANCE, RECORDS, damage, fill, read_cell
 from tests.examples import RECORD
 
-CELLS = [Cell(name=f"cell-{number}", inputs={"number": number}) for number in range(3)]
+
+def spec(number: int, name: str = "") -> CellSpec:
+    images = ImagesSpec(source={}, class_names=("stop", "yield"), sha256=f"{number}")
+    return CellSpec(name=name or f"cell-{number}", images=images, mask=MaskSpec(path="m.png", sha256="0"), victims=())
 
 
-def content(cell: Cell) -> Content:
-    record = dataclasses.replace(RECORD, adversarial_prediction=cell.inputs["number"])
-    return [record], {"perturbation": np.full((2, 2), cell.inputs["number"], np.float32)}
+CELLS = [spec(number) for number in range(3)]
+
+
+def content(cell: CellSpec) -> Content:
+    record = dataclasses.replace(RECORD, adversarial_prediction=int(cell.images.sha256))
+    return [record], {"perturbation": np.full((2, 2), int(cell.images.sha256), np.float32)}
 
 
 class Count:
@@ -28,7 +35,7 @@ class Count:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def __call__(self, cell: Cell) -> Content:
+    def __call__(self, cell: CellSpec) -> Content:
         self.names.append(cell.name)
         return content(cell)
 
@@ -47,7 +54,7 @@ def test_a_cell_holds_its_records_its_arrays_and_where_they_are_from(tmp_path: P
     with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["perturbation"], np.full((2, 2), 2, np.float32))
     provenance = json.loads((folder / PROVENANCE).read_text())
-    assert provenance["inputs"] == {"number": 2}
+    assert provenance["inputs"] == CELLS[2].inputs()
     assert set(provenance["files"]) == {RECORDS, ARRAYS}
 
 
@@ -57,26 +64,20 @@ def test_a_second_run_computes_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     count = Count()
     fill(tmp_path, CELLS, count)
     assert count.names == []
-    assert capsys.readouterr().out == f"{tmp_path}: 3 of 3 cells taken as they are\n"
+    assert "3 of 3 cells" in capsys.readouterr().out
 
 
 def test_only_a_cell_with_other_inputs_is_computed_and_the_older_one_stays(tmp_path: Path) -> None:
     fill(tmp_path, CELLS, content)
-    changed = [CELLS[0], Cell(name="cell-1", inputs={"number": 7}), CELLS[2]]
+    changed = [CELLS[0], spec(7, "cell-1"), CELLS[2]]
     count = Count()
     fill(tmp_path, changed, count)
     assert count.names == ["cell-1"]
     assert visible(tmp_path) == {cell.folder for cell in (*CELLS, changed[1])}
 
 
-def test_the_order_of_the_inputs_does_not_matter() -> None:
-    one, other = Cell(name="a", inputs={"x": 1, "y": [2]}), Cell(name="a", inputs={"y": [2], "x": 1})
-    assert one.folder == other.folder
-    assert one.folder != Cell(name="a", inputs={"x": 1, "y": [3]}).folder
-
-
 def test_a_computation_that_fails_leaves_nothing_and_keeps_the_others(tmp_path: Path) -> None:
-    def fail(cell: Cell) -> Content:
+    def fail(cell: CellSpec) -> Content:
         if cell is CELLS[1]:
             raise OSError("disk full")
         return content(cell)
@@ -118,7 +119,7 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
 
 
 def slow_fill(root: Path, log: Path) -> None:
-    def slow(cell: Cell) -> Content:
+    def slow(cell: CellSpec) -> Content:
         with log.open("a") as file:
             file.write(f"{cell.name}\n")
         time.sleep(0.2)
@@ -127,6 +128,7 @@ def slow_fill(root: Path, log: Path) -> None:
     fill(root, CELLS, slow)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=slow_fill, args=(tmp_path / "cells", tmp_path / "log")) for _ in range(2)]
@@ -142,7 +144,7 @@ def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
 def test_a_cell_that_another_run_is_at_is_left_to_it_first(tmp_path: Path) -> None:
     count = Count()
 
-    def compute(cell: Cell) -> Content:
+    def compute(cell: CellSpec) -> Content:
         if len(count.names) == 1:  # the other run lets go once this one has gone on to the last cell
             lock.__exit__(None, None, None)
         return count(cell)
@@ -151,3 +153,18 @@ def test_a_cell_that_another_run_is_at_is_left_to_it_first(tmp_path: Path) -> No
     assert lock.__enter__()
     fill(tmp_path, CELLS, compute)
     assert count.names == ["cell-1", "cell-2", "cell-0"]
+
+
+def test_a_cell_is_read_only_if_it_is_as_it_was_written(tmp_path: Path) -> None:
+    fill(tmp_path, CELLS[2:], content)
+    path = tmp_path / CELLS[2].folder
+    cell = read_cell(path)
+    assert (cell.folder, cell.inputs) == (path.name, CELLS[2].inputs())
+    assert cell.records[0].adversarial_prediction == 2
+    np.testing.assert_array_equal(cell.arrays["perturbation"], np.full((2, 2), 2, np.float32))
+    (path / ARRAYS).write_bytes(b"")
+    with pytest.raises(ValueError, match=f"{ARRAYS} changed"):
+        read_cell(path)
+    assert damage(tmp_path / "elsewhere") == ABSENT
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        read_cell(tmp_path / "elsewhere")

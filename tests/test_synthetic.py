@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from blurnet_tf.attacks.masks import STICKERS
 from blurnet_tf.data import synthetic
 from blurnet_tf.data.split import Split
 from blurnet_tf.data.synthetic import class_sheet, train_split, victim_split
@@ -15,7 +16,7 @@ from blurnet_tf.signs import CLASS_NAMES, STOP, UNUSED
 
 held_out_split = synthetic.test_split
 SPLITS = pytest.mark.parametrize("render", [train_split, held_out_split], ids=["train", "test"])
-EMPTY = Split(images=np.zeros((0, 32, 32, 3), np.float32), labels=np.zeros(0, np.int32), ids=())
+EMPTY = Split(images=np.zeros((0, 32, 32, 3), np.float32), labels=np.zeros(0, np.int32), ids=(), class_names=())
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,8 @@ def test_every_victim_is_red_where_the_stickers_go_and_has_its_word_between(seed
     word = images[:, 11:21, 8:24]
     for image_bars, image_word in zip(redness(bars), redness(word), strict=True):
         assert image_word.min() < 0.6 * image_bars.mean()  # white strokes
+    for left, top, right, bottom in STICKERS:
+        assert redness(images[:, top:bottom, left:right]).mean(axis=(1, 2)).min() > 0.35
 
 
 def test_victims_fill_the_frame(victims: Split) -> None:

@@ -6,7 +6,9 @@ import email
 import importlib.util
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -29,13 +31,14 @@ import importlib.metadata, json
 import numpy as np
 import blurnet_tf
 from blurnet_tf import RP2, bundled, defend, lisa_cnn, load_mask, load_palette
+from blurnet_tf.attacks import NPS
 
 images = np.random.default_rng(0).uniform(0, 1, (2, 32, 32, 3)).astype("float32")
 model = defend(lisa_cnn(seed=0), "conv1", blurnet_tf.FixedBlur(5))
 said = set(np.asarray(model(images)).argmax(axis=1).tolist())
 target = min(set(range(18)) - said)
 mask, palette = load_mask(bundled("sticker.png")), load_palette(bundled("palette.csv"))
-result = RP2(steps=2, nps="corrected")(model, images, target, mask, palette=palette, progress=False)
+result = RP2(steps=2, penalties=(NPS(palette),))(model, images, targets=target, mask=mask, progress=False)
 changed = np.abs(np.asarray(result.apply(images))[0] - images).max(axis=(0, 3)) > 0
 print(json.dumps({
     "file": blurnet_tf.__file__,
@@ -82,7 +85,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         for name in MASKS:
             assert archive.read(f"blurnet_tf/masks/{name}") == (ROOT / "masks" / name).read_bytes()
     templates = {f"blurnet_tf/reporting/report/{name}" for name in TEMPLATES}
-    assert names == modules | templates | {"blurnet_tf/py.typed"} | {f"blurnet_tf/masks/{name}" for name in MASKS}
+    assert names == modules | templates | {"blurnet_tf/py.typed", "blurnet_tf/data/rp2_release.txt"} | {
+        f"blurnet_tf/masks/{name}" for name in MASKS
+    }
 
 
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
@@ -118,12 +123,10 @@ def run_in(environment: Path, program: str, folder: Path) -> dict[str, Any]:
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def test_an_installed_wheel_attacks_with_its_own_mask(wheel: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        (points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
-        assert "blurnet = blurnet_tf.commands.main:main" in archive.read(points).decode()
-    environment, folder = tmp_path / "environment", tmp_path / "elsewhere"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that has the wheel, and from ours only what the wheel needs."""
+    environment = tmp_path_factory.mktemp("installed") / "environment"
     venv.create(environment, with_pip=False)
     (packages,) = environment.glob("Lib/site-packages" if os.name == "nt" else "lib/*/site-packages")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(packages)]
@@ -132,9 +135,55 @@ def test_an_installed_wheel_attacks_with_its_own_mask(wheel: Path, tmp_path: Pat
     # What the package needs comes from the environment of the tests. Its .pth files do not: they may name our sources.
     ours = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     (packages / "needed.pth").write_text("\n".join(ours))
+    return environment
+
+
+def test_an_installed_wheel_attacks_with_its_own_mask(wheel: Path, environment: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        assert "blurnet = blurnet_tf.commands.main:main" in archive.read(points).decode()
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (packages,) = environment.glob("Lib/site-packages" if os.name == "nt" else "lib/*/site-packages")
     said = run_in(environment, PROGRAM, folder)
     assert Path(said["file"]) == packages / "blurnet_tf" / "__init__.py"
     assert Path(said["mask"]) == packages / "blurnet_tf" / "masks" / "sticker.png"
     assert said["versions"] == [blurnet_tf.__version__] * 2
     assert said["changed"] > 0
     assert said["outside"] == 0
+
+
+def run_until(environment: Path, program: str, folder: Path, kill_at: str | None) -> str:
+    """Run a program of the installed package, and kill it at the first line with these words; return what it said."""
+    command = [str(environment / "bin" / "python"), "-I", "-u", "-c", program]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if kill_at is not None and kill_at in line:
+                process.send_signal(signal.SIGKILL)
+                return said
+        assert kill_at is None, f"ended before it could be killed at {kill_at!r}: {said}"
+        assert process.wait() == 0, process.stderr.read() if process.stderr else ""
+    return said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_the_program_of_the_documentation_survives_kills(environment: Path, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(program.splitlines()) <= 15
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    straight.mkdir()
+    killed.mkdir()
+    table = run_until(environment, program, straight, None)
+    run_until(environment, program, killed, "Epoch 2/2")
+    run_until(environment, program, killed, "cell 2 of 4")
+    resumed = run_until(environment, program, killed, None)
+    assert resumed.count("trained already") == 2
+    assert "cells are there already" in resumed
+    for name in ("table2.md", "table2.csv", "table2.json", "figure4.png"):
+        ours, theirs = (folder / "results" / "whitebox" / name for folder in (killed, straight))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+    assert (straight / "results" / "whitebox" / "table2.md").read_text() in table

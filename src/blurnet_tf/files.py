@@ -17,8 +17,8 @@ from typing import Any
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     r"""Give a temporary path beside `path` to write to; rename it to `path` when the block ends without an error.
 
-    The temporary name keeps the suffix of `path`, because Keras and matplotlib choose the format by it. Missing
-    folders are made. After an error nothing is left behind and an older `path` is untouched.
+    Its suffix is that of `path`, because Keras and matplotlib choose the format by it. Missing folders are made. After
+    an error nothing is left behind and an older `path` is untouched.
 
     Example:
         >>> with atomic_path("results/table.csv") as temporary:
@@ -46,19 +46,13 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         ...     _ = (temporary / "records.csv").write_text("")
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.mkdir()
-    try:
+    with _temporary_folder(path) as temporary:
         yield temporary
         try:
             temporary.rename(path)
         except OSError:
             if not path.is_dir():
                 raise
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
 
 
 @contextlib.contextmanager
@@ -70,7 +64,7 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Pa
 
     Args:
         path: The folder. Of a link to one, what it names is replaced.
-        marker: A file that every such folder has, relative to it. An older folder without it is not ours to remove.
+        marker: A file that every such folder has, relative to it. An older folder without it is not removed.
 
     Raises:
         FileExistsError: There is a folder with something in it, but without the marker, or a file.
@@ -82,11 +76,9 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Pa
     path = Path(path).resolve() if Path(path).is_symlink() else Path(path)
     if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
         raise FileExistsError(f"{path} was not written here: it has no {marker}. Move it away, or name another folder.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, older = (path.with_name(f".{path.name}.{uuid.uuid4().hex}{end}") for end in ("", ".older"))
-    temporary.mkdir()
-    try:
+    with _temporary_folder(path) as temporary:
         yield temporary
+        older = temporary.with_name(f"{temporary.name}.older")
         try:
             if path.exists():
                 path.rename(older)
@@ -95,11 +87,22 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Pa
             if older.exists() and not path.exists():
                 older.rename(path)
             raise
+        finally:
+            if older.exists() and path.exists():
+                shutil.rmtree(older)
+
+
+@contextlib.contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    """Make a new folder beside `path`; remove it in the end, if it is still there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.mkdir()
+    try:
+        yield temporary
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
-        if older.exists() and path.exists():
-            shutil.rmtree(older)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -109,7 +112,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 sum of a file, as 64 hexadecimal digits."""
+    """Return the SHA-256 sum of a file, 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
@@ -123,11 +126,7 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        ValueError: The file is damaged; it is named.
-    """
+    """Read a JSON file; ValueError if it is damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -46,7 +46,7 @@ def dissimilarity(clean: Any, adversarial: Any, p: int = 2) -> Any:
 
     Args:
         clean: Floating (n, H, W, 3) in [0, 1].
-        adversarial: The same shape and range. Not black altogether, because Eq. 1 divides by its norm.
+        adversarial: The same shape and range; not all black, because Eq. 1 divides by its norm.
         p: 1 or 2. The paper restricts itself to 2.
 
     Returns:
@@ -91,12 +91,9 @@ def _total_variation(maps: Any) -> tuple[Any, Callable[..., Any]]:
     def gradient(*arguments: Any, upstream: Any = None) -> Any:
         upstream = arguments[0] if upstream is None else upstream
         down_sign, right_sign = ops.sign(down), ops.sign(right)
-        pulls = ops.pad(down_sign, ((0, 0), (1, 0), (0, 0), (0, 0))) - ops.pad(
-            down_sign, ((0, 0), (0, 1), (0, 0), (0, 0))
-        )
-        pulls += ops.pad(right_sign, ((0, 0), (0, 0), (1, 0), (0, 0))) - ops.pad(
-            right_sign, ((0, 0), (0, 0), (0, 1), (0, 0))
-        )
+        none = (0, 0)
+        pulls = ops.pad(down_sign, (none, (1, 0), none, none)) - ops.pad(down_sign, (none, (0, 1), none, none))
+        pulls += ops.pad(right_sign, (none, none, (1, 0), none)) - ops.pad(right_sign, (none, none, (0, 1), none))
         return upstream[:, None, None, :] * pulls
 
     return ops.sum(ops.absolute(down), axis=(1, 2)) + ops.sum(ops.absolute(right), axis=(1, 2)), gradient

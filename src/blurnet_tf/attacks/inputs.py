@@ -1,39 +1,90 @@
-"""What an attack checks of its input, once, before it starts."""
+"""What an attack checks of its settings and, once, of its input. Every check raises ValueError."""
 
 from __future__ import annotations
 
+import math
 import numbers
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from blurnet_tf.checks import check_images
+
 Model = Callable[[Any], Any]
 """Anything that maps images, float32 (n, H, W, 3) in [0, 1], to logits (n, classes), differentiably."""
 
-
-def check_steps(steps: int) -> None:
-    """Raise ValueError unless the number of steps is a whole one above 0."""
-    if not isinstance(steps, numbers.Integral) or steps < 1:
-        raise ValueError(f"`steps` must be a positive integer. Received: steps={steps!r}")
+Targets = int | Sequence[int]
+"""Wanted classes, a run each."""
 
 
-def check_seed(seed: int) -> None:
-    """Raise ValueError unless the seed is a whole number that TensorFlow takes as one."""
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not -(2**31) <= seed < 2**31:
-        raise ValueError(f"`seed` must be an integer of 32 bits. Received: seed={seed!r}")
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """What is attacked, checked.
+
+    Attributes:
+        images: float32 (n, H, W, 3) in [0, 1].
+        masks, mask: float32 (masks, H, W, 1) in [0, 1], and their union (H, W, 1).
+        classes: int32 (runs, n), what is wanted of each image; without targets the labels, to get away from.
+        predictions: int32 (n,), what the model says of the clean images.
+        targets: The wanted classes, one a run; `None` for one run away from the labels.
+    """
+
+    images: NDArray[np.float32]
+    masks: NDArray[np.float32]
+    classes: NDArray[np.int32]
+    predictions: NDArray[np.int32]
+    targets: tuple[int, ...] | None
+
+    @property
+    def mask(self) -> NDArray[np.float32]:
+        return self.masks.max(axis=0)
+
+
+def check_task(
+    model: Model, images: ArrayLike, targets: Targets | None, mask: ArrayLike | None, labels: ArrayLike | None
+) -> Task:
+    """Check the arguments of an attack, which `Attack` explains."""
+    images = check_images(images)
+    size = images.shape[1:3]
+    masks = check_masks(np.ones((*size, 1)) if mask is None else mask, size)
+    logits = check_model(model, images)
+    predictions = logits.argmax(axis=1).astype(np.int32)
+    true_labels = check_labels(labels, predictions, logits.shape[1])
+    facts: dict[str, Any] = {"images": images, "masks": masks, "predictions": predictions}
+    if targets is None:
+        return Task(**facts, classes=true_labels[None], targets=None)
+    wanted = np.atleast_1d(np.asarray(targets))
+    if len(images) > 1 and any(np.array_equal(wanted, one) for one in (true_labels, predictions)):
+        raise ValueError(
+            "`targets` must be the wanted classes, a run each. Received: the labels of the images. "
+            "Give them as `labels=`, without targets, to move away from them."
+        )
+    wanted = check_targets(targets, logits.shape[1])
+    check_targets_differ(wanted, true_labels, predictions, labelled=labels is not None)
+    return Task(**facts, classes=np.repeat(wanted[:, None], len(images), axis=1), targets=tuple(wanted.tolist()))
+
+
+def check_number(name: str, value: Any, *, positive: bool = False) -> None:
+    """Check that `value` is a finite number of at least 0, or above 0."""
+    finite = isinstance(value, numbers.Real) and math.isfinite(value)
+    if not finite or value < 0 or (positive and value == 0):
+        wanted = "a positive number" if positive else "a finite number of at least 0"
+        raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
 
 
 def check_masks(mask: ArrayLike, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return one or several masks as float32 (masks, H, W, 1), or raise ValueError if one does not fit."""
+    """Return one or several masks as float32 (masks, H, W, 1)."""
     array = np.asarray(mask, np.float32)
     if array.ndim not in (3, 4) or array.shape[-3:] != (*size, 1) or not array.size:
+        shape = f"{size[0]}, {size[1]}, 1)"
         raise ValueError(
-            f"`mask` must have the shape ({size[0]}, {size[1]}, 1), the size of the images, or (masks, {size[0]}, "
-            f"{size[1]}, 1). Received: shape={array.shape}"
+            f"`mask` must have the shape ({shape}, the size of the images, or (masks, {shape}. "
+            f"Received: shape={array.shape}"
         )
     array = array.reshape(-1, *size, 1)
     if not (array.min() >= 0 and array.max() <= 1):
@@ -41,33 +92,23 @@ def check_masks(mask: ArrayLike, size: tuple[int, int]) -> NDArray[np.float32]:
             f"`mask` must lie in [0, 1]. Received: values from {array.min():g} to {array.max():g}. "
             "Divide an 8-bit mask by 255, or read it with `load_mask`."
         )
-    empty = [index for index, one in enumerate(array) if not one.any()]
-    if empty:
-        raise ValueError(f"`mask` must be above 0 somewhere. Received: mask {empty[0]} of {len(array)} is empty")
+    for index, one in enumerate(array):
+        if not one.any():
+            raise ValueError(f"`mask` must be above 0 somewhere. Received: mask {index} of {len(array)} is empty")
     return array
 
 
-def check_palettes(palette: Any, masks: int) -> tuple[NDArray[np.float32], ...]:
-    """Return a palette (colours, 3) for each mask; one palette serves all masks."""
-    if palette is None:
-        raise ValueError("`palette` must be given when the attack has an NPS term. Received: palette=None")
-    several = isinstance(palette, (list, tuple)) and len(palette) > 0 and np.ndim(palette[0]) == 2
-    palettes = tuple(np.asarray(one, np.float32) for one in (palette if several else [palette] * masks))
-    if len(palettes) != masks:
-        raise ValueError(f"`palette` must be one palette or one for each of {masks} masks. Received: {len(palettes)}")
-    for one in palettes:
-        if one.ndim != 2 or one.shape[1] != 3 or not one.size or not (one.min() >= 0 and one.max() <= 1):
-            raise ValueError(f"`palette` must have the shape (colours, 3) and lie in [0, 1]. Received: {one.shape}")
-    return palettes
-
-
-def check_targets(targets: int | Sequence[int] | None, classes: int) -> NDArray[np.int32]:
-    """Return the target classes as int32 (targets,), or raise ValueError if one is no output of the model."""
+def check_targets(targets: Targets | None, classes: int) -> NDArray[np.int32]:
+    """Return the targets as int32 (targets,), each an output of the model and none twice."""
     array = np.atleast_1d(np.asarray(targets))
     if array.ndim != 1 or not array.size or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"`targets` must be a class index or several. Received: targets={targets!r}")
     if array.min() < 0 or array.max() >= classes:
         raise ValueError(f"`targets` must lie in 0..{classes - 1}, the outputs of the model. Received: {targets!r}")
+    found, counts = np.unique(array, return_counts=True)
+    if (counts > 1).any():
+        twice = ", ".join(map(str, found[counts > 1]))
+        raise ValueError(f"`targets` must differ from each other. Received: {twice} more than once")
     return array.astype(np.int32)
 
 
@@ -80,10 +121,10 @@ def check_labels(labels: ArrayLike | None, predictions: NDArray[np.int32], class
         raise ValueError(
             f"`labels` must be integers of shape {predictions.shape}. Received: {array.dtype}, shape={array.shape}"
         )
-    if array.min() < 0 or array.max() >= classes:
+    low, high = array.min(), array.max()
+    if low < 0 or high >= classes:
         raise ValueError(
-            f"`labels` must lie in 0..{classes - 1}, the outputs of the model. Received: values from {array.min()} to "
-            f"{array.max()}"
+            f"`labels` must lie in 0..{classes - 1}, the outputs of the model. Received: values from {low} to {high}"
         )
     return array.astype(np.int32)
 
@@ -91,24 +132,24 @@ def check_labels(labels: ArrayLike | None, predictions: NDArray[np.int32], class
 def check_targets_differ(
     targets: NDArray[np.int32], labels: NDArray[np.int32], predictions: NDArray[np.int32], labelled: bool
 ) -> None:
-    """Raise ValueError if a target is a true label; warn if an image is taken for the target without any attack."""
+    """Check that no target is a true label; warn if an image is taken for the target without any attack."""
     for target in targets:
-        if labelled and np.any(labels == target):
+        mine, already = (np.count_nonzero(one == target) for one in (labels, predictions))
+        if labelled and mine:
             raise ValueError(
                 f"A target must differ from the label of every image. Received: target={target}, the label of "
-                f"{np.count_nonzero(labels == target)} of {len(labels)} images"
+                f"{mine} of {len(labels)} images"
             )
-        already = np.count_nonzero(predictions == target)
         if already:
             warnings.warn(
                 f"The model takes {already} of {len(predictions)} clean images for the target {target} already; "
                 "they count as reached without any attack.",
-                stacklevel=3,
+                stacklevel=4,  # where the attack is called
             )
 
 
 def check_model(model: Model, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the logits of the clean images, (n, classes), or raise ValueError if the model cannot be attacked."""
+    """Return the logits of the clean images, (n, classes), of a model that can be attacked."""
     clean = tf.convert_to_tensor(images)
     with tf.GradientTape() as tape:
         tape.watch(clean)

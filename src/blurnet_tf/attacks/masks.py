@@ -11,30 +11,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-THRESHOLD: int = 127
-"""Grey levels above this are inside a mask. RP2's sticker mask has stray pixels of level 1 and 2."""
+THRESHOLD: int = 127  # grey levels above this are inside a mask; RP2's sticker mask has pixels of level 1 and 2
 
+STICKERS: tuple[tuple[int, int, int, int], ...] = (
+    (15, 4, 17, 7), (9, 6, 12, 8), (20, 7, 23, 9), (10, 24, 12, 27), (18, 24, 21, 26),
+)  # fmt: skip
+"""What `draw_stickers` draws at size 32: left, top, right, bottom in pixels, right and bottom excluded."""
 
 BUNDLED: tuple[str, ...] = ("octagon.png", "palette.csv", "sticker.png")
-"""The files of `masks/`, which travel inside the package; `masks/README.md` says what each is."""
+"""The files of `masks/`, which are inside the package too; `masks/README.md` says what each is."""
 
 
 def bundled(name: str) -> Path:
-    """Return the path of a mask or palette that comes with the package, wherever that is installed.
-
-    Args:
-        name: "sticker.png" or "octagon.png", masks of 32x32 pixels; or "palette.csv".
-
-    Returns:
-        The path of the file, for `load_mask` or `load_palette`. `draw_sticker_bars` and `draw_octagon` draw the masks
-        in any size.
+    """Return the path of "sticker.png" or "octagon.png", masks of 32x32 pixels, or of "palette.csv" in the package.
 
     Raises:
         ValueError: No file of that name is bundled.
 
     Example:
         >>> int(load_mask(bundled("sticker.png")).sum())
-        48
+        30
         >>> load_palette(bundled("palette.csv")).shape
         (30, 3)
     """
@@ -44,13 +40,7 @@ def bundled(name: str) -> Path:
 
 
 def load_mask(path: str | os.PathLike[str]) -> NDArray[np.float32]:
-    """Read a mask from an image file: inside where any channel is above 127.
-
-    Args:
-        path: A file that OpenCV reads. Grey or colour, 8 bit.
-
-    Returns:
-        float32 (H, W, 1), 0 or 1.
+    """Read a mask from an 8-bit image, grey or colour: float32 (H, W, 1), 1 where any channel is above 127, else 0.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -75,25 +65,19 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     if not mask.any():
         raise ValueError(f"Mask {path} is empty: no pixel is above {THRESHOLD}, so the attack could change nothing.")
     if stray:
-        warnings.warn(
-            f"Mask {path} has {stray} stray pixels, neither 0 nor 255; those above {THRESHOLD} count as inside.",
-            stacklevel=2,
-        )
+        text = f"Mask {path} has {stray} stray pixels, neither 0 nor 255; those above {THRESHOLD} count as inside."
+        warnings.warn(text, stacklevel=2)
     return mask
 
 
 def regions(mask: NDArray[np.float32]) -> tuple[tuple[int, int, int, int], ...]:
-    """Return the box of each part of a mask that hangs together, corners included: left, top, right, bottom in pixels.
+    """Return the box of each connected part of a mask, corners included: left, top, right, bottom in pixels.
 
-    Args:
-        mask: float32 (H, W, 1), inside where above 0.
-
-    Returns:
-        Right and bottom are excluded; the uppermost part stands first, of two at one height the left one.
+    Right and bottom are excluded; the uppermost part stands first, of two at one height the left one.
 
     Example:
         >>> regions(load_mask(bundled("sticker.png")))
-        ((10, 6, 22, 8), (10, 24, 22, 26))
+        ((15, 4, 17, 7), (9, 6, 12, 8), (20, 7, 23, 9), (10, 24, 12, 27), (18, 24, 21, 26))
     """
     _, _, statistics, _ = cv2.connectedComponentsWithStats((mask[..., 0] > 0).astype(np.uint8), connectivity=8)
     boxes = [(int(x), int(y), int(x + width), int(y + height)) for x, y, width, height, _ in statistics[1:]]
@@ -101,13 +85,11 @@ def regions(mask: NDArray[np.float32]) -> tuple[tuple[int, int, int, int], ...]:
 
 
 def load_palette(path: str | os.PathLike[str]) -> NDArray[np.float32]:
-    """Read the colours that a printer can print: one `red,green,blue` line each, in [0, 1].
+    """Read the colours that a printer can print: float32 (colours, 3).
 
     Args:
-        path: A text file, such as RP2's `npstriplets.txt` or `masks/palette.csv`. Lines that start with # are comments.
-
-    Returns:
-        float32 (colours, 3).
+        path: A text file of one `red,green,blue` line a colour, in [0, 1], such as RP2's `npstriplets.txt` or
+            `masks/palette.csv`. Lines that start with # are comments.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -126,38 +108,26 @@ def load_palette(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     return palette
 
 
-def draw_sticker_bars(size: int = 32) -> NDArray[np.uint8]:
-    """Draw two sticker bars, one above and one below the word STOP of a sign that fills the frame.
+def draw_stickers(size: int = 32) -> NDArray[np.uint8]:
+    """Draw five small stickers on the red around the word STOP of a sign that fills the frame: three above, two below.
 
-    Args:
-        size: Side of the mask in pixels. At 32 each bar is 12 wide and 2 high.
+    Like RP2's sticker mask they cover 30 of 1024 pixels, and are as small as its parts; the places are the project's
+    own, `STICKERS`. The mask is uint8 (size, size), 0 or 255; `size` is at least 16.
 
-    Returns:
-        uint8 (size, size), 0 or 255.
-
-    Raises:
-        ValueError: `size` is below 16.
+    Example:
+        >>> int((draw_stickers(64) > 0).sum())
+        120
     """
     mask = _blank(size)
-    unit = size / 32
-    for top in (6, 24):
-        rows = slice(round(top * unit), round((top + 2) * unit))
-        mask[rows, round(10 * unit) : round(22 * unit)] = 255
+    for box in STICKERS:
+        # Halves go up: rounded to even, a sticker of two pixels could vanish at half the size.
+        left, top, right, bottom = (int(edge * size / 32 + 0.5) for edge in box)
+        mask[top:bottom, left:right] = 255
     return mask
 
 
 def draw_octagon(size: int = 32) -> NDArray[np.uint8]:
-    """Draw the whole face of a stop sign that fills the frame: a regular octagon.
-
-    Args:
-        size: Side of the mask in pixels.
-
-    Returns:
-        uint8 (size, size), 0 or 255.
-
-    Raises:
-        ValueError: `size` is below 16.
-    """
+    """Draw the whole face of a stop sign that fills the frame: a regular octagon."""
     mask = _blank(size)
     centre = (size - 1) / 2
     angles = np.pi / 8 + np.arange(8) * np.pi / 4
@@ -168,18 +138,14 @@ def draw_octagon(size: int = 32) -> NDArray[np.uint8]:
 
 
 def process_ink_palette() -> NDArray[np.float32]:
-    """Colours that four-colour printing reaches: the inks, their overprints, and tints of each with paper and black.
+    """Return colours of four-colour printing, float32 (30, 3): inks, overprints, and tints with paper and black.
 
     The solids are common sRGB values of the SWOP process inks on coated paper. A real printer differs: print a chart,
     photograph it, and write its colours to a file of your own for `load_palette`.
-
-    Returns:
-        float32 (30, 3) in [0, 1], paper white and black among them.
     """
     paper, black = np.array([255, 255, 255.0]), np.array([35, 31, 32.0])
-    solids = np.array(
-        [[0, 174, 239], [236, 0, 140], [255, 242, 0], [237, 28, 36], [0, 166, 81], [46, 49, 146]], np.float64
-    )  # cyan, magenta, yellow; red, green, blue as overprints
+    # Cyan, magenta, yellow; red, green, blue as overprints.
+    solids = np.array([[0, 174, 239], [236, 0, 140], [255, 242, 0], [237, 28, 36], [0, 166, 81], [46, 49, 146.0]])
     greys = [paper + share * (black - paper) for share in np.linspace(0, 1, 6)]
     ends = [(paper, 0.0), (paper, 0.35), (paper, 0.7), (black, 0.5)]
     tints = [solid + share * (end - solid) for solid in solids for end, share in ends]

@@ -7,59 +7,56 @@ with the terms and defaults of the authors' LISA-CNN program; Eq. 2 of the BlurN
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import numbers
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike, NDArray
 
-from blurnet_tf.attacks import inputs
-from blurnet_tf.attacks.inputs import Model
-from blurnet_tf.attacks.rp2_step import HISTORY, Problem, compile_steps, masked, place_as, start
-from blurnet_tf.checks import check_images
+from blurnet_tf.attacks.config import register
+from blurnet_tf.attacks.contract import Attack, AttackResult
+from blurnet_tf.attacks.inputs import Model, Task, check_number
+from blurnet_tf.attacks.parts import WORDS, Basis, Loss, Norm, Penalty, Scene, Sharing, Start, resolve
+from blurnet_tf.attacks.transforms import masked, place
+from blurnet_tf.checks import check_integer
 
-MOST_STEPS = 20
-"""In one call of the graph, so that a long attack too answers Ctrl-C in a second or two."""
+NORMS: dict[str, int] = {"l1": 1, "l2": 2}
 
 
+@register
 @dataclass(frozen=True, kw_only=True)
-class RP2:
-    r"""The attack: ``argmin_d lambda ||M.d||_p + NPS + mean_i J(f(clip(x_i + M.d)), y*)``, minimised with Adam.
+class RP2(Attack):
+    r"""The attack: ``argmin_d lambda ||M.d||_p + penalties + mean_i J(f(clip(x_i + M.d)), y*)``, minimised with Adam.
 
-    One perturbation d is shared by all images of the call, one for each target. Hyperparameters stand here; what is
-    attacked stands in the call.
+    Hyperparameters stand here; what is attacked stands in the call (see `Attack`), in which all targets are attacked in
+    one batch: the model sees float32 (targets * n, H, W, 3).
 
     Attributes:
-        steps: Adam steps.
-        learning_rate: Adam's.
-        beta_1, beta_2, epsilon: Adam's; `epsilon` is Kingma and Ba's epsilon-hat, as in TensorFlow.
+        steps, learning_rate, beta_1, beta_2, epsilon: Adam's; `epsilon` is Kingma and Ba's epsilon-hat, as in
+            TensorFlow.
         penalty: lambda, the weight of the norm.
         norm: "l2", "l1", or `None` for no norm.
-        loss: J, "cross_entropy", or "mse", RP2's Euclidean distance to the one-hot target (`losses.mse`).
-        targeted: Move towards the target; else away from the label.
-        nps: Non-printability score: `None`, "original" (as in RP2's code) or "corrected" (the printed colour,
-            inside the mask).
-        nps_weight: Its weight. The original has 1.
-        tv_weight: Weight of the total variation (Eq. 4) of M.d, summed over channels. Only RP2's ImageNet program has
-            this term.
+        penalties: More terms, such as `NPS(palette)` and `TotalVariation(weight=0.1)`.
+        loss: J, a `Loss`, or "cross_entropy", "mse" (RP2's Euclidean distance to the one-hot target) or "margin".
+        basis: What d is made of, a `Basis`, or "pixels" or "low_frequency".
+        start: Where d starts, a `Start` such as `Colour(1, 0, 0)`, or "uniform", "white" or "black".
+        sharing: Which images wear the same sticker, a `Sharing`, or "shared" by all or "per_image".
         inverse_mask: `None`, or the grey value in [0, 1] that the images are painted with inside the mask first.
-        initial: "uniform", d ~ U(0, 1) at the start, or three numbers in [-1, 1]: one colour everywhere.
-        perturbation_clip: Range of d, or `None`.
-        image_clip: Range of the attacked images, or `None`.
-        seed: Seed of the uniform start. Each target has its own start, the same one whichever targets stand beside it.
+        perturbation_clip, image_clip: Range of d and of the attacked images, or `None`.
+        seed: Seed of the start. Each target has its own start, the same one whichever targets stand beside it.
 
     Raises:
         ValueError: An attribute is outside what is listed.
 
     Example:
-        >>> result = RP2(steps=300, penalty=0.002)(model, images, [12], mask)
+        >>> result = RP2(steps=300, penalty=0.002)(model, images, targets=[12], mask=mask)
         >>> result.perturbation.shape
         (1, 32, 32, 3)
         >>> round(float(result.history["success"][-1, 0]), 3)
@@ -73,28 +70,26 @@ class RP2:
     epsilon: float = 1e-8
     penalty: float = 0.002
     norm: str | None = "l2"
-    loss: str = "cross_entropy"
-    targeted: bool = True
-    nps: str | None = None
-    nps_weight: float = 1.0
-    tv_weight: float = 0.0
+    penalties: tuple[Penalty, ...] = ()
+    loss: Loss | str = "cross_entropy"
+    basis: Basis | str = "pixels"
+    start: Start | str = "uniform"
+    sharing: Sharing | str = "shared"
     inverse_mask: float | None = None
-    initial: str | tuple[float, float, float] = "uniform"
     perturbation_clip: tuple[float, float] | None = (-20.0, 20.0)
     image_clip: tuple[float, float] | None = (0.0, 1.0)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        inputs.check_steps(self.steps)
-        _check_positive(self, "learning_rate", "epsilon")
-        _check_choice(self, "norm", ("l2", "l1", None))
-        _check_choice(self, "loss", ("cross_entropy", "mse"))
-        _check_choice(self, "nps", (None, "original", "corrected"))
-        inputs.check_seed(self.seed)
-        for name in ("penalty", "nps_weight", "tv_weight"):
-            value = getattr(self, name)
-            if not (isinstance(value, numbers.Real) and math.isfinite(value) and float(value) >= 0):
-                raise ValueError(f"`{name}` must be a finite number of at least 0. Received: {name}={value!r}")
+        check_integer("steps", self.steps, 1)
+        check_number("learning_rate", self.learning_rate, positive=True)
+        check_number("epsilon", self.epsilon, positive=True)
+        check_number("penalty", self.penalty)
+        whole = isinstance(self.seed, numbers.Integral) and not isinstance(self.seed, bool)
+        if not whole or not -(2**31) <= self.seed < 2**31:
+            raise ValueError(f"`seed` must be an integer of 32 bits. Received: seed={self.seed!r}")
+        if self.norm not in (*NORMS, None):
+            raise ValueError(f"`norm` must be one of 'l2', 'l1', None. Received: norm={self.norm!r}")
         for name in ("beta_1", "beta_2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must lie in [0, 1). Received: {name}={getattr(self, name)!r}")
@@ -102,85 +97,45 @@ class RP2:
             raise ValueError(
                 f"`inverse_mask` must be None or lie in [0, 1]. Received: inverse_mask={self.inverse_mask!r}"
             )
-        if not (isinstance(self.initial, str) and self.initial == "uniform"):
-            if np.shape(self.initial) != (3,) or not np.all(np.abs(self.initial) <= 1):
-                raise ValueError(
-                    f"`initial` must be 'uniform' or three numbers in [-1, 1]. Received: initial={self.initial!r}"
-                )
-            object.__setattr__(self, "initial", tuple(float(value) for value in self.initial))
         for name in ("perturbation_clip", "image_clip"):
             clip = getattr(self, name)
             if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
                 raise ValueError(f"`{name}` must be None or (low, high) with low < high. Received: {name}={clip!r}")
             if clip is not None:  # one that was read from a file may be a list, which is no key of a cache
                 object.__setattr__(self, name, tuple(clip))
+        for name, value in self.parts.items():  # a word becomes the part that it stands for
+            object.__setattr__(self, name, value)
+        if not (isinstance(self.penalties, (tuple, list)) and all(isinstance(one, Penalty) for one in self.penalties)):
+            raise ValueError(f"`penalties` must be a tuple of Penalty. Received: penalties={self.penalties!r}")
+        object.__setattr__(self, "penalties", tuple(self.penalties))
+        terms = [term.term for term in self.terms]
+        if len(set(terms)) < len(terms):
+            raise ValueError(f"`penalties` must each be a term of its own. Received: {', '.join(terms)}")
 
-    def __call__(
-        self,
-        model: Model,
-        images: ArrayLike,
-        targets: int | Sequence[int] | None,
-        mask: ArrayLike,
-        *,
-        labels: ArrayLike | None = None,
-        palette: Any = None,
-        progress: bool | None = None,
-    ) -> AttackResult:
-        """Find the perturbations.
-
-        Args:
-            model: Maps images to logits (n, classes), differentiably, in TensorFlow: a Keras model, an endpoint of a
-                SavedModel (``loaded.serve``; keep `loaded` alive), a function. It sees float32 (targets * n, H, W, 3).
-            images: float32 (n, H, W, 3) in [0, 1].
-            targets: The wanted class or classes, all attacked in one batch; `None` if the attack is not targeted.
-            mask: float32 (H, W, 1) in [0, 1], 1 where d may act; or (masks, H, W, 1), whose union counts.
-            labels: int32 (n,), the true classes. `None` takes the model's predictions on the clean images.
-            palette: float32 (colours, 3), or one for each mask; needed for an NPS term, and only then.
-            progress: Show a progress bar. `None` does so on a terminal.
-
-        Returns:
-            The perturbations, and how they came about.
-
-        Raises:
-            ValueError: A shape or range is wrong; a mask is empty; a target is a label; the model ends in a softmax or
-                cannot be differentiated.
-
-        Warns:
-            UserWarning: A clean image is taken for a target already, or the loss became infinite or NaN.
-        """
-        images = check_images(images)
-        masks = inputs.check_masks(mask, images.shape[1:3])
-        if palette is not None and not self.nps:
-            raise ValueError(
-                "`palette` must be None when the attack has no NPS term. Received: a palette, with nps=None"
-            )
-        palettes = inputs.check_palettes(palette, len(masks)) if self.nps else ()
-        logits = inputs.check_model(model, images)
-        predictions = logits.argmax(axis=1).astype(np.int32)
-        true_labels = inputs.check_labels(labels, predictions, logits.shape[1])
-        if self.targeted:
-            wanted = inputs.check_targets(targets, logits.shape[1])
-            inputs.check_targets_differ(wanted, true_labels, predictions, labelled=labels is not None)
-            classes = np.repeat(wanted[:, None], len(images), axis=1)
-        elif targets is None:
-            wanted, classes = None, true_labels[None]
-        else:
-            raise ValueError(f"`targets` must be None when targeted=False. Received: targets={targets!r}")
-
+    def find(self, model: Model, task: Task, *, progress: bool | None) -> AttackResult:
+        """Find the perturbations."""
+        parts, n = self.parts, len(task.images)
+        runs, groups, targeted = len(task.classes), parts["sharing"].stickers(n), task.targets is not None
+        # As many tasks as there are stickers, each on its own images; where all share one, the images stand there once.
+        copies, split = (runs if groups > 1 else 1), (groups, n // groups)
+        images = np.tile(task.images.reshape(*split, *task.images.shape[1:]), (copies, 1, 1, 1, 1))
         problem = Problem(
             images=tf.constant(images),
-            classes=tf.constant(classes, tf.int32),
-            predictions=tf.constant(predictions, tf.int32),
-            masks=tf.constant(masks),
-            palettes=tuple(tf.constant(one) for one in palettes),
-            penalty=tf.constant(self.penalty, tf.float32),
-            nps_weight=tf.constant(self.nps_weight, tf.float32),
-            tv_weight=tf.constant(self.tv_weight, tf.float32),
+            classes=tf.constant(task.classes.reshape(runs * groups, -1), tf.int32),
+            predictions=tf.constant(np.tile(task.predictions.reshape(split), (copies, 1)), tf.int32),
+            masks=tf.constant(task.masks),
+            weights=tuple(tf.constant(term.weight, tf.float32) for term in self.terms),
             learning_rate=tf.constant(self.learning_rate, tf.float32),
             steps=tf.constant(self.steps, tf.int32),
         )
-        advance = compile_steps(model, self._graph_settings())
-        state = start(self._start_perturbation(wanted, images.shape[1:]))
+        # What the graph takes as tensors has no part in the key of a compiled step.
+        weightless = tuple(dataclasses.replace(term, weight=1.0) for term in self.penalties)
+        ignored: dict[str, Any] = {"steps": 1, "learning_rate": 1.0, "penalty": 1.0, "seed": 0}
+        attack = dataclasses.replace(self, penalties=weightless, start="uniform", sharing="shared", **ignored)
+        advance = compile_steps(model, attack, targeted)
+        keys = [0] if task.targets is None else [target + 1 for target in task.targets]
+        starts = [parts["start"]((groups, *task.images.shape[1:]), (self.seed, key)) for key in keys]
+        state = State.start(parts["basis"].encode(tf.concat(starts, axis=0)))
         rows = []
         for count in _chunks(self.steps + 1, sys.stdout.isatty() if progress is None else progress):
             state, history = advance(state, problem, tf.constant(count, tf.int32))
@@ -189,91 +144,49 @@ class RP2:
         if not np.isfinite(table).all():
             warnings.warn(
                 "The loss became infinite or NaN. "
-                "Lower `learning_rate` or `nps_weight`, or check the model on [0, 1] images.",
-                stacklevel=2,
+                "Lower `learning_rate` or the weight of a penalty, or check the model on [0, 1] images.",
+                stacklevel=3,  # where the attack is called
             )
-        union = masks.max(axis=0)
+        averaged = table.reshape(*table.shape[:2], runs, groups).mean(axis=-1)
+        names = ("loss", "adversarial", *(term.term for term in self.terms), "success", "target_reached")
+
+        def spread(found: Any) -> Any:
+            return parts["sharing"].spread(found.numpy().reshape(runs, groups, *found.shape[1:]), n)
+
+        def perturbation(z: Any) -> Any:
+            return spread(masked(parts["basis"].decode(z, task.mask.shape[:2]), task.mask, self.perturbation_clip))
+
         return AttackResult(
             attack=self,
-            perturbation=masked(state.d, union, self.perturbation_clip).numpy(),
-            best_perturbation=masked(state.best_d, union, self.perturbation_clip).numpy(),
-            best_step=state.best_step.numpy(),
-            targets=None if wanted is None else tuple(int(target) for target in wanted),
-            mask=union,
-            history={
-                name: table[:, index] for index, name in enumerate(HISTORY) if self.targeted or name != "target_reached"
-            },
+            perturbation=perturbation(state.z),
+            best_perturbation=perturbation(state.best_z),
+            best_step=spread(state.best_step),
+            targets=task.targets,
+            mask=task.mask,
+            history={name: averaged[:, index] for index, name in enumerate(names if targeted else names[:-1])},
         )
 
-    def _graph_settings(self) -> RP2:
-        """Return the settings with what the graph takes as tensors set to one value: the key of a compiled step."""
-        return dataclasses.replace(
-            self, steps=1, learning_rate=1.0, penalty=1.0, nps_weight=1.0, tv_weight=float(self.tv_weight > 0), seed=0,
-            initial="uniform",
-        )  # fmt: skip
+    def place(self, images: Any, perturbation: Any, mask: Any) -> Any:
+        """Put masked perturbations onto images, with the clip and the inverse mask of the attack."""
+        inverse_mask, setpoint = (None, 0.0) if self.inverse_mask is None else (mask, self.inverse_mask)
+        return place(images, perturbation, image_clip=self.image_clip, inverse_mask=inverse_mask, setpoint=setpoint)
 
-    def _start_perturbation(self, targets: NDArray[np.int32] | None, shape: tuple[int, ...]) -> Any:
-        keys = [0] if targets is None else [int(target) + 1 for target in targets]
-        if self.initial == "uniform":
-            return tf.stack([tf.random.stateless_uniform(shape, seed=(self.seed, key)) for key in keys])
-        return tf.broadcast_to(tf.constant(self.initial, tf.float32), (len(keys), *shape))
+    @property
+    def terms(self) -> tuple[Penalty, ...]:
+        """All that is added to the loss, the norm first."""
+        norm = () if self.norm is None else (Norm(NORMS[self.norm], weight=self.penalty),)
+        return (*norm, *self.penalties)
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class AttackResult:
-    """What an attack found.
-
-    Attributes:
-        attack: The settings.
-        perturbation: float32 (targets, H, W, 3), M.d after the last step, 0 outside the mask. 1.0 is the full range.
-        best_perturbation: The same of the best step: most images on the target (not targeted: most predictions
-            changed), and among those the lowest loss.
-        best_step: int32 (targets,), that step: 0 is the start, `steps` the end.
-        targets: The target classes, or `None`.
-        mask: float32 (H, W, 1), the union of the masks.
-        history: By name float32 (steps + 1, targets): row k is measured after k steps. "loss" is the sum of its
-            weighted terms "adversarial", "norm", "nps" and "tv"; "success" is the share of images whose prediction
-            differs from the clean one; "target_reached" the share on the target, for a targeted attack.
-    """
-
-    attack: RP2
-    perturbation: NDArray[np.float32]
-    best_perturbation: NDArray[np.float32]
-    best_step: NDArray[np.int32]
-    targets: tuple[int, ...] | None
-    mask: NDArray[np.float32]
-    history: dict[str, NDArray[np.float32]]
-
-    def apply(self, images: ArrayLike, *, best: bool = False) -> NDArray[np.float32]:
-        """Put the perturbations onto images of the attacked size, as the attack did.
-
-        Args:
-            images: float32 (n, H, W, 3) in [0, 1].
-            best: Take `best_perturbation` instead of the last one.
-
-        Returns:
-            float32 (targets, n, H, W, 3).
-
-        Raises:
-            ValueError: The images have another shape or range.
-        """
-        images = check_images(images)
-        if images.shape[1:3] != self.mask.shape[:2]:
-            raise ValueError(
-                f"`images` must be of the attacked size, {self.mask.shape[0]}x{self.mask.shape[1]}. Received: "
-                f"shape={images.shape}"
-            )
-        perturbation = self.best_perturbation if best else self.perturbation
-        return place_as(self.attack, images, perturbation, self.mask).numpy()
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The parts by name, where a word was given the part that it stands for."""
+        return {name: resolve(name, getattr(self, name)) for name in WORDS}
 
 
 def _chunks(total: int, progress: bool) -> Iterator[int]:
-    """Yield how many steps to take in one call of the graph, some fifty times or more, with a progress bar if asked.
-
-    Without one too: Python can answer Ctrl-C or SIGTERM only between two calls.
-    """
+    """Yield how many steps to take in one call of the graph, with a progress bar if asked."""
     bar = keras.utils.Progbar(total, unit_name="step") if progress else None
-    size = min(math.ceil(total / 50), MOST_STEPS)
+    size = min(math.ceil(total / 50), 20)  # many calls: Python can answer Ctrl-C or SIGTERM only between two
     for done in range(0, total, size):
         count = min(size, total - done)
         yield count
@@ -281,14 +194,122 @@ def _chunks(total: int, progress: bool) -> Iterator[int]:
             bar.update(done + count)
 
 
-def _check_positive(attack: RP2, *names: str) -> None:
-    for name in names:
-        value = getattr(attack, name)
-        if not (isinstance(value, numbers.Real) and math.isfinite(value) and float(value) > 0):
-            raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
+class Problem(NamedTuple):
+    """What a compiled step takes beside its state. Tensors throughout, so that other values need no new trace.
+
+    A sticker is one perturbation of one run. Each is on images of its own: `images` is (stickers, n, H, W, 3), or
+    (1, n, H, W, 3) if they are the same for all; `classes` and `predictions` (stickers, n) likewise.
+    """
+
+    images: Any
+    classes: Any
+    predictions: Any
+    masks: Any
+    weights: tuple[Any, ...]
+    learning_rate: Any
+    steps: Any
 
 
-def _check_choice(attack: RP2, name: str, choices: tuple[str | None, ...]) -> None:
-    if getattr(attack, name) not in choices:
-        listed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={getattr(attack, name)!r}")
+class State(NamedTuple):
+    """Parameters of the perturbations, Adam's moments, and the best so far."""
+
+    step: Any
+    z: Any
+    m: Any
+    v: Any
+    best_z: Any
+    best_score: Any
+    best_loss: Any
+    best_step: Any
+
+    @classmethod
+    def start(cls, z: Any) -> State:
+        """Return the state before the first step, for parameters (stickers, ...)."""
+        n, zeros = z.shape[0], tf.zeros_like(z)
+        score, loss, step = tf.fill([n], -1.0), tf.fill([n], np.float32(np.inf)), tf.zeros([n], tf.int32)
+        return cls(tf.constant(0, tf.int32), z, zeros, zeros, z, score, loss, step)
+
+
+Advance = Callable[[State, Problem, Any], tuple[State, Any]]
+"""Takes some steps in one graph: (state, problem, count) -> (state, history (count, terms, stickers))."""
+
+
+def compile_steps(model: Model, attack: RP2, targeted: bool) -> Advance:
+    """Return the steps of an attack on `model`, traced at their first call.
+
+    They are cached for a Keras model that can describe itself, so that a sweep over lambda and seeds traces once. Any
+    other callable may refer to other things by the next call, which an earlier trace would not see.
+    """
+    if isinstance(model, keras.Model):
+        try:
+            return _compile(model, attack, targeted, model.to_json())
+        except (NotImplementedError, TypeError, ValueError):  # a model of the user's own without `get_config`
+            pass
+    return _compile.__wrapped__(model, attack, targeted, "")
+
+
+@functools.lru_cache(maxsize=4)  # few, because each keeps its model alive
+def _compile(model: Model, attack: RP2, targeted: bool, description: str) -> Advance:
+    # `description` is in the key of the cache alone, because a layer can be changed after a trace.
+    loss_of, basis = attack.parts["loss"], attack.parts["basis"]
+
+    def evaluate(z: Any, problem: Problem) -> tuple[Any, Any]:
+        """Return the loss of each sticker and a row of the history, (terms, stickers)."""
+        union = tf.reduce_max(problem.masks, axis=0)
+        d = basis.decode(z, tuple(problem.images.shape[2:4]))
+        perturbation = masked(d, union, attack.perturbation_clip)
+        adversarial = attack.place(problem.images, perturbation, union)
+        scene = Scene(perturbation, adversarial, problem.masks, d, attack.perturbation_clip)
+        stickers, count = tf.unstack(tf.shape(adversarial)[:2])
+        logits = tf.cast(model(tf.reshape(adversarial, tf.concat([[-1], tf.shape(problem.images)[2:]], 0))), tf.float32)
+        logits = tf.reshape(logits, [stickers, count, logits.shape[-1]])
+        loss = adversarial_loss = (loss_of if targeted else loss_of.away)(logits, problem.classes)
+        terms = [weight * term(scene) for term, weight in zip(attack.terms, problem.weights, strict=True)]
+        for term in terms:
+            loss += term
+        predictions = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        success = tf.reduce_mean(tf.cast(predictions != problem.predictions, tf.float32), axis=1)
+        reached = tf.reduce_mean(tf.cast(predictions == problem.classes, tf.float32), axis=1)
+        return loss, tf.stack([loss, adversarial_loss, *terms, success, reached])
+
+    def step(state: State, problem: Problem) -> tuple[State, Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(state.z)
+            loss, row = evaluate(state.z, problem)
+        gradient = tape.gradient(loss, state.z)  # of the sum over stickers; each has its own parameters
+        score = row[-1] if targeted else row[-2]
+        better = (score > state.best_score) | ((score == state.best_score) & (loss < state.best_loss))
+        better &= tf.math.is_finite(loss)  # the argmax of NaN is class 0, which may pass for a success
+        # Adam, Kingma and Ba 2015, the form at the end of their section 2.
+        count = tf.cast(state.step + 1, tf.float32)
+        m = attack.beta_1 * state.m + (1 - attack.beta_1) * gradient
+        v = attack.beta_2 * state.v + (1 - attack.beta_2) * tf.square(gradient)
+        rate = problem.learning_rate * tf.sqrt(1 - attack.beta_2**count) / (1 - attack.beta_1**count)
+        moved = state.z - rate * m / (tf.sqrt(v) + attack.epsilon)
+        return State(
+            step=state.step + 1,
+            z=tf.where(state.step < problem.steps, moved, state.z),  # the last row only measures
+            m=m,
+            v=v,
+            best_z=tf.where(tf.reshape(better, [-1, *[1] * (len(state.z.shape) - 1)]), state.z, state.best_z),
+            best_score=tf.where(better, score, state.best_score),
+            best_loss=tf.where(better, loss, state.best_loss),
+            best_step=tf.where(better, state.step, state.best_step),
+        ), row
+
+    @tf.function(autograph=False)  # nothing here needs it, and it would bury an error that the model raises
+    def advance(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
+        rows = tf.TensorArray(tf.float32, size=count)
+
+        def body(index: Any, state: State, rows: Any) -> tuple[Any, State, Any]:
+            state, row = step(state, problem)
+            return index + 1, state, rows.write(index, row)
+
+        _, state, rows = tf.while_loop(lambda index, *_: index < count, body, (tf.constant(0), state, rows))
+        return state, rows.stack()
+
+    def call(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
+        # Through its concrete function: TensorFlow would take a sweep over models, each traced once, for retracing.
+        return advance.get_concrete_function(state, problem, count)(state, problem, count)
+
+    return call

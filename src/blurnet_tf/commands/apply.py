@@ -20,22 +20,15 @@ HELP = "put a saved perturbation onto a photograph"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `blurnet apply`."""
     add = parser.add_argument
     add("photo", type=Path, metavar="PHOTO", help="PNG or JPEG image of any size")
     add("--perturbation", type=Path, required=True, metavar="FILE", help=".npy file, as `blurnet attack` writes it")
-    add(
-        "--box",
-        type=natural,
-        nargs=4,
-        metavar=("L", "T", "R", "B"),
-        help="where the sign is, in pixels, right and bottom excluded (default: all of the photograph)",
-    )
+    where = "where the sign is, in pixels, right and bottom excluded (default: all of the photograph)"
+    add("--box", type=natural, nargs=4, metavar=("L", "T", "R", "B"), help=where)
     add_out_argument(parser, "PNG or JPEG file to write")
 
 
 def run(options: Any) -> int:
-    """Write the attacked photograph."""
     check_out(options.out, (".png", ".jpg", ".jpeg"), force=options.force)
     perturbation = load_perturbation(options.perturbation)
     photograph = levels(read_image(options.photo))

@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import re
 from pathlib import Path
 from typing import Any
 
-from blurnet_tf.models.classifier import OUTPUTS
+from blurnet_tf.models.classifier import OUTPUTS, Classifier, load_classifier
 
 
-def add_classifier_arguments(parser: argparse.ArgumentParser) -> None:
+def add_classifier_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add what says which model is loaded, and what its outputs are called."""
     add = parser.add_argument
-    add("--model", type=Path, required=True, metavar="DIR", help="SavedModel folder or .keras file")
+    add("--model", type=Path, required=required, metavar="DIR", help="SavedModel folder or .keras file")
     add("--signature", metavar="NAME", help="signature of the SavedModel (default: serving_default)")
     add("--output", choices=OUTPUTS, default="logits", help="what the model gives (default: logits)")
-    add(
-        "--output-name",
-        metavar="NAME",
-        help="which of its outputs (default: the only one, or the one called like --output)",
-    )
+    which = "which of its outputs (default: the only one, or the one called like --output)"
+    add("--output-name", metavar="NAME", help=which)
     add("--labels", type=Path, metavar="FILE", help="class names, one a line (default: the model's, else LISA's)")
 
 
+def chosen_classifier(options: Any) -> Classifier:
+    """Return the `Classifier` that the arguments of `add_classifier_arguments` name."""
+    return load_classifier(
+        options.model, signature=options.signature, output=options.output, output_name=options.output_name
+    )
+
+
 def add_out_argument(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add where the result is written, and whether an older one may go."""
+    """Add where the result is written, and whether an older one may be replaced."""
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=what)
     parser.add_argument("--force", action="store_true", help="replace what is there")
 
 
 def natural(text: str, least: int = 0) -> int:
-    """Parse an integer of at least 0."""
     if not (text.isascii() and text.isdecimal()) or int(text) < least:
         raise argparse.ArgumentTypeError(f"must be an integer of at least {least}, received {text}")
     return int(text)
 
 
-def positive(text: str) -> int:
-    """Parse an integer of at least 1."""
-    return natural(text, 1)
+positive = functools.partial(natural, least=1)
 
 
 def number(text: str) -> float:
@@ -57,19 +59,16 @@ def number(text: str) -> float:
 
 def length(text: str) -> float:
     """Parse a finite number above 0."""
-    value = number(text)
-    if not value:
+    if not number(text):
         raise argparse.ArgumentTypeError(f"must be above 0, received {text}")
-    return value
+    return number(text)
 
 
-def colour(text: str) -> tuple[int, int, int]:
+def colour(text: str) -> tuple[int, ...]:
     """Parse a colour such as `#c1121f`, as three levels."""
-    match = re.fullmatch(r"#?([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", text)
-    if match is None:
+    if re.fullmatch(r"#?[0-9a-fA-F]{6}", text) is None:
         raise argparse.ArgumentTypeError(f"must be a colour as six hexadecimal digits, red green blue, received {text}")
-    red, green, blue = (int(part, 16) for part in match.groups())
-    return red, green, blue
+    return tuple(bytes.fromhex(text.removeprefix("#")))
 
 
 def show(options: Any, result: dict[str, Any], words: str) -> None:

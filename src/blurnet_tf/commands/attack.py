@@ -12,35 +12,32 @@ replaces no folder without an attack.json.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from blurnet_tf.attacks import RP2, load_mask, load_palette
+from blurnet_tf.attacks import NPS, RP2, load_mask, load_palette
 from blurnet_tf.attacks.masks import bundled
-from blurnet_tf.commands import models
-from blurnet_tf.commands.arguments import add_classifier_arguments, natural, number, positive, show
+from blurnet_tf.commands.arguments import add_classifier_arguments, chosen_classifier, natural, number, positive, show
 from blurnet_tf.commands.files import check_folder, check_same_size, save_image
-from blurnet_tf.data.folder import find_class_names, levels, load_folder
+from blurnet_tf.data.folder import levels, load_folder
 from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.records import write_records
 from blurnet_tf.evaluation.scoring import score
 from blurnet_tf.files import replaced_folder, sha256, write_json
-from blurnet_tf.reporting.model_tables import attack_markdown, model_transfer_rows
-from blurnet_tf.reporting.tables import write_table
-from blurnet_tf.signs import class_index
+from blurnet_tf.reporting.rows import transfer_row
+from blurnet_tf.reporting.run_tables import attack_table
+from blurnet_tf.reporting.tables import flat, write_table
+from blurnet_tf.signs import class_index, find_class_names
+from blurnet_tf.training.precision import make_deterministic
 
 NAME = "attack"
 HELP = "find the sticker that makes a model see another class (RP2)"
-PROVENANCE = "attack.json"
-"""No `provenance.json`: the folders of `make blackbox` and others have one too, and --force would replace them."""
+PROVENANCE = "attack.json"  # other folders have a `provenance.json`: --force would replace them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `blurnet attack`."""
     add = parser.add_argument
     add_classifier_arguments(parser)
     add("--images", type=Path, required=True, metavar="DIR", help="folder of PNG or JPEG files")
@@ -57,7 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Any) -> int:
-    """Attack, write the folder and say what the attack reached."""
     out: Path = options.out
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file. Name a folder.")
@@ -73,9 +69,8 @@ def run(options: Any) -> int:
 
 
 def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
-    tf.config.experimental.enable_op_determinism()
-    tf.config.experimental.enable_tensor_float_32_execution(False)  # what is said to be float32 is, on a GPU too
-    classifier = models.load(options)
+    make_deterministic()
+    classifier = chosen_classifier(options)
     names = find_class_names(options.model, options.labels, outputs=classifier.classes)
     if names is None:
         raise ValueError(f"--labels must name a file with the classes of {options.model}, which has none beside it.")
@@ -87,49 +82,46 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
     mask = load_mask(mask_path)
     check_same_size(f"Mask {mask_path}", mask, "the images", victims.images[0])
     palette_path = options.palette or bundled("palette.csv")
-    palette = load_palette(palette_path) if options.nps else None
-    attack = RP2(steps=options.steps, penalty=options.penalty, nps=options.nps, seed=options.seed)
+    penalties = (NPS(load_palette(palette_path), mode=options.nps),) if options.nps else ()
+    attack = RP2(steps=options.steps, penalty=options.penalty, penalties=penalties, seed=options.seed)
     progress = False if options.json else None
-    result = attack(classifier, victims.images, target, mask, labels=victims.labels, palette=palette, progress=progress)
+    result = attack(classifier, victims.images, targets=target, mask=mask, labels=victims.labels, progress=progress)
     if not np.isfinite(result.perturbation).all():
         raise ValueError("The attack must stay finite: lower --penalty. Received: NaN or infinity in the perturbation")
     adversarial = result.apply(victims.images)[0]
     name = classifier.name
-    scored: dict[str, Any] = {"target": target, "penalty": attack.penalty, "seed": attack.seed}
-    records = score(classifier, victims, adversarial, source=name, victim=name, **scored)
-    (row,) = model_transfer_rows(records, {name: name})
-    row |= {"target": names[target], "steps": attack.steps, "lambda": attack.penalty, "seed": attack.seed}
-    caption = (
-        f"{options.model}: {len(victims)} images, target {names[target]}, lambda {attack.penalty:g}, {attack.steps} "
-        f"steps, seed {attack.seed}"
-    )
-    markdown = attack_markdown(row, caption)
+    records = score(classifier, victims, adversarial, attack=attack, source=name, victim=name, target=target)
+    row = transfer_row(name, name, records)
+    settings = {"target": names[target], "steps": attack.steps, "lambda": attack.penalty, "seed": attack.seed}
+    how = f"lambda {attack.penalty:g}, {attack.steps} steps, seed {attack.seed}"
+    caption = f"{options.model}: {len(victims)} images, target {names[target]}, {how}"
+    markdown = f"{attack_table(row, names[target], caption).markdown}\n"
 
     np.save(folder / "perturbation.npy", result.perturbation[0], allow_pickle=False)
     save_image(folder / "mask.png", levels(mask[..., 0]))
     for file, image in zip(_png_names(victims.ids), adversarial, strict=True):
         save_image(folder / "adversarial" / file, levels(image))
     write_records(folder / "records.csv", records)
-    write_table(folder, "table", [row], markdown)
+    write_table(folder, "table", [row], markdown, more=settings)
+    palette = None
+    if options.nps:
+        palette = {"path": str(options.palette or "bundled palette.csv"), "sha256": sha256(palette_path)}
     provenance = {
         "command": "blurnet attack",
         "model": {"path": str(options.model), **classifier.describe()},
         "images": {"folder": str(options.images), "n": len(victims), "sha256": victims.sha256()},
         "mask": {"path": str(options.mask or "bundled sticker.png"), "sha256": sha256(mask_path)},
-        "palette": {"path": str(options.palette or "bundled palette.csv"), "sha256": sha256(palette_path)}
-        if options.nps
-        else None,
-        "attack": dataclasses.asdict(attack) | {"target": target, "target_name": names[target]},
+        "palette": palette,
+        "attack": attack.to_config() | {"target": target, "target_name": names[target]},
         "environment": environment(),
     }
     write_json(folder / PROVENANCE, provenance)
-    return row, markdown
+    return flat(row) | settings, markdown
 
 
 def _png_names(ids: tuple[str, ...]) -> list[str]:
     """Return a PNG name for each image, its own where it has one."""
     names = [name if name.endswith(".png") else f"{name}.png" for name in ids]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"Two images would both be written as {name}. Rename one of them.")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"Two images would both be written as {twice[0]}. Rename one of them.")
     return names

@@ -15,29 +15,27 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from blurnet_tf.commands import models
-from blurnet_tf.commands.arguments import add_classifier_arguments, show
-from blurnet_tf.data.folder import find_class_names, levels, read_image
-from blurnet_tf.models.classifier_checks import damaged
+from blurnet_tf.commands.arguments import add_classifier_arguments, chosen_classifier, show
+from blurnet_tf.data.folder import levels, read_image
+from blurnet_tf.models.classifier_checks import check_size
+from blurnet_tf.models.inspection import ANY_SIZE, read_saved_model, takes_any_size
+from blurnet_tf.signs import find_class_names
 
 NAME = "classify"
 HELP = "say what a model sees in images"
 
-Answer = tuple[str, int, float]
-"""The name of a class, its index and its probability."""
+Answer = tuple[str, int, float]  # the name of a class, its index and its probability
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `blurnet classify`."""
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="PNG or JPEG file")
     add_classifier_arguments(parser)
 
 
 def run(options: Any) -> int:
-    """Print the class and its probability for each file."""
-    answer = _answers(options)
+    default = not options.signature and not options.output_name and options.output == "logits"
+    answer = _of_any_size(options) if default and takes_any_size(options.model) else _of_its_size(options)
     rows: list[dict[str, Any]] = []
     for path in options.images:
         try:
@@ -53,71 +51,47 @@ def run(options: Any) -> int:
     return 0 if len(read) == len(rows) else 1
 
 
-def _answers(options: Any) -> Callable[[Path], Answer]:
-    """Return what says of a file which class it is."""
-    model: Path = options.model
-    chosen = options.signature or options.output_name or options.output != "logits"
-    if not chosen and models.takes_any_size(model):
-        return _of_any_size(model, options.labels)
-    return _of_its_size(options)
-
-
-def _of_any_size(model: Path, labels: Path | None) -> Callable[[Path], Answer]:
-    try:
-        loaded = tf.saved_model.load(str(model))
-    except Exception as error:  # protobuf, TensorFlow and Python each have errors of their own for damaged files
-        raise damaged(model, "SavedModel", error) from error
-    endpoint = loaded.signatures[models.ANY_SIZE]
+def _of_any_size(options: Any) -> Callable[[Path], Answer]:
+    loaded = read_saved_model(options.model)
     names = None
-    if labels is not None:
+    if options.labels is not None:
         classes = loaded.signatures["serving_default"].structured_outputs["logits"].shape[-1]
-        names = find_class_names(model, labels, outputs=classes)
+        names = find_class_names(options.model, options.labels, outputs=classes)
 
     def answer(path: Path) -> Answer:
-        said = {key: value[0].numpy() for key, value in endpoint(image=levels(read_image(path))[None]).items()}
-        index = int(said["class_index"])
-        return said["class_name"].decode() if names is None else names[index], index, float(said["probability"])
+        # By way of `loaded`, so that its variables live as long as this function.
+        said = loaded.signatures[ANY_SIZE](image=levels(read_image(path))[None])
+        name, index, probability = (said[key][0].numpy() for key in ("class_name", "class_index", "probability"))
+        return name.decode() if names is None else names[index], int(index), float(probability)
 
-    answer.loaded = loaded  # type: ignore[attr-defined]  # its variables live as long as this
     return answer
 
 
 def _of_its_size(options: Any) -> Callable[[Path], Answer]:
-    classifier = models.load(options)
+    classifier = chosen_classifier(options)
     names = find_class_names(options.model, options.labels, outputs=classifier.classes)
+    model, output = f"Model {options.model}", options.output
 
     def answer(path: Path) -> Answer:
         image = read_image(path)
-        if any(side not in (None, given) for side, given in zip(classifier.size, image.shape[:2], strict=True)):
-            wanted = "x".join("any" if side is None else str(side) for side in classifier.size)
-            raise ValueError(
-                f"{path} must have the size that {options.model} takes, {wanted} (height x width). "
-                f"Received: {image.shape[0]}x{image.shape[1]}"
-            )
+        check_size(str(path), image.shape[:2], classifier)
         try:
             logits = np.asarray(classifier(image[None]), np.float64)
         except tf.errors.OpError as error:
-            raise ValueError(
-                f"Model {options.model} does not take {path}, {image.shape[0]}x{image.shape[1]}."
-            ) from error
-        probabilities = _softmax(options, logits)
+            raise ValueError(f"{model} does not take {path}, {image.shape[0]}x{image.shape[1]}.") from error
+        if logits.ndim != 2:
+            raise ValueError(f"{model} must return {output} (1, classes). Received: {logits.shape}")
+        if not np.isfinite(logits).all():
+            raise ValueError(f"{model} must return finite {output}. Received: NaN or infinity")
+        # The logits of a model that gives probabilities are their logarithms.
+        likely = (logits if output == "logits" else np.exp(logits))[0]
+        if (likely.min() >= 0 and abs(likely.sum() - 1) < 1e-3) != (output == "probabilities"):
+            other = "probabilities" if output == "logits" else "logits"
+            raise ValueError(f"{model} gives {other}. Add --output {other}.")
+        exponentials = np.exp(logits[0] - logits.max())
+        probabilities = exponentials / exponentials.sum()
         index = int(probabilities.argmax())
         name = str(index) if names is None or index >= len(names) else names[index]
         return name, index, float(probabilities[index])
 
     return answer
-
-
-def _softmax(options: Any, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the probabilities of one image, (classes,), unless the logits (1, classes) are something else."""
-    if logits.ndim != 2:
-        raise ValueError(f"Model {options.model} must return {options.output} (1, classes). Received: {logits.shape}")
-    if not np.isfinite(logits).all():
-        raise ValueError(f"Model {options.model} must return finite {options.output}. Received: NaN or infinity")
-    # The logits of a model that gives probabilities are their logarithms.
-    likely = (logits if options.output == "logits" else np.exp(logits))[0]
-    if (likely.min() >= 0 and abs(likely.sum() - 1) < 1e-3) != (options.output == "probabilities"):
-        other = "probabilities" if options.output == "logits" else "logits"
-        raise ValueError(f"Model {options.model} gives {other}. Add --output {other}.")
-    exponentials = np.exp(logits[0] - logits.max())
-    return exponentials / exponentials.sum()

@@ -15,12 +15,7 @@ from blurnet_tf.files import atomic_path
 
 
 def check_out(path: Path, suffixes: tuple[str, ...], *, force: bool) -> None:
-    """Raise an error, before any work is done, unless a result can be written to `path`.
-
-    Raises:
-        ValueError: Its suffix is another.
-        OSError: There is something already, and nobody said that it may go, or nothing can be written there.
-    """
+    """Raise ValueError or OSError, before any work is done, unless a result can be written to `path`."""
     if suffixes and path.suffix.lower() not in suffixes:
         raise ValueError(f"--out must end in {' or '.join(suffixes)}. Received: {path}")
     if path.is_dir():
@@ -40,25 +35,13 @@ def check_folder(path: Path) -> None:
 
 
 def load_perturbation(path: Path) -> NDArray[np.float32]:
-    """Read a perturbation that `blurnet attack` or `make blackbox` saved.
-
-    Returns:
-        float32 (H, W, 3), masked; 1.0 is the full range.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It holds no finite floating array (H, W, 3), nor one such.
-    """
+    """Read a perturbation, float32 (H, W, 3), that `blurnet attack` or `make blackbox` saved."""
     if not path.is_file():
         raise FileNotFoundError(f"Perturbation {path} is no file. Give a .npy file, such as `blurnet attack` writes.")
     try:
         with path.open("rb") as file:  # NumPy leaves it open if it is no whole archive
             array = np.load(file, allow_pickle=False)
-    except (
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-    ) as error:  # what NumPy says is about pickles, which are no way out
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:  # NumPy's own words are about pickles
         raise ValueError(f"Perturbation {path} must be a .npy file that holds an array of numbers.") from error
     if not isinstance(array, np.ndarray):
         raise ValueError(f"Perturbation {path} must hold one array. Received: an archive of {len(array.files)}")
@@ -85,9 +68,6 @@ def save_image(path: Path, pixels: NDArray[np.uint8], **settings: Any) -> None:
 
 def check_same_size(what: str, image: NDArray[Any], other: str, wanted: NDArray[Any]) -> None:
     """Raise ValueError unless an image has the height and width of another; `what` and `other` name them."""
-    (height, width), (wanted_height, wanted_width) = image.shape[:2], wanted.shape[:2]
-    if (height, width) != (wanted_height, wanted_width):
-        raise ValueError(
-            f"{what} must have the size of {other}, {wanted_height}x{wanted_width} (height x width). "
-            f"Received: {height}x{width}"
-        )
+    if image.shape[:2] != wanted.shape[:2]:
+        expected, received = ("x".join(map(str, one.shape[:2])) for one in (wanted, image))
+        raise ValueError(f"{what} must have the size of {other}, {expected} (height x width). Received: {received}")

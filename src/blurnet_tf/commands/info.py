@@ -9,23 +9,20 @@ from typing import Any
 import keras
 
 import blurnet_tf
-from blurnet_tf.commands import models
 from blurnet_tf.commands.arguments import show
-from blurnet_tf.data.folder import find_class_names
 from blurnet_tf.evaluation.provenance import environment
-from blurnet_tf.models.classifier import model_sha256
+from blurnet_tf.models.inspection import endpoints, keras_endpoint, model_sha256
+from blurnet_tf.signs import find_class_names
 
 NAME = "info"
 HELP = "say what is installed, or what a model is"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `blurnet info`."""
     parser.add_argument("--model", type=Path, metavar="DIR", help="SavedModel folder or .keras file")
 
 
 def run(options: Any) -> int:
-    """Print what is known."""
     result = _installed() if options.model is None else _model(options.model)
     show(options, result, "\n".join(_lines(result)))
     return 0
@@ -33,32 +30,29 @@ def run(options: Any) -> int:
 
 def _installed() -> dict[str, Any]:
     known = environment()
-    registered = sorted(name for name in keras.saving.get_custom_objects() if name.startswith("blurnet_tf>"))
     return {
         "version": blurnet_tf.__version__,
-        "python": known["python"],
-        "packages": known["packages"],
+        **{key: known[key] for key in ("python", "packages")},
         "backend": keras.backend.backend(),
-        "machine": known["machine"],
-        "cpus": known["cpus"],
+        **{key: known[key] for key in ("machine", "cpus")},
         "variants": {name: variant.title for name, variant in blurnet_tf.VARIANTS.items()},
-        "registered": registered,
+        "registered": sorted(name for name in keras.saving.get_custom_objects() if name.startswith("blurnet_tf>")),
     }
 
 
 def _model(path: Path) -> dict[str, Any]:
-    result: dict[str, Any] = {"model": str(path)}
-    classes = None
+    classes, files = None, [path]
     if (path / "saved_model.pb").is_file():
-        result |= {"kind": "SavedModel", "endpoints": models.endpoints(path)}
+        known: dict[str, Any] = {"kind": "SavedModel", "endpoints": endpoints(path)}
         files = [file for file in path.rglob("*") if file.is_file()]
     else:
-        endpoint, classes = models.keras_endpoint(path)
-        result |= {"kind": "Keras file", **endpoint}
-        files = [path]
+        endpoint, classes = keras_endpoint(path)
+        known = {"kind": "Keras file", **endpoint}
     card = path / "assets" / "model_card.md"
     names = find_class_names(path, outputs=classes)
-    return result | {
+    return {
+        "model": str(path),
+        **known,
         "bytes": sum(file.stat().st_size for file in files),
         "sha256": model_sha256(path),
         "class_names": None if names is None else list(names),

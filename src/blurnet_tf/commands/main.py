@@ -15,18 +15,13 @@ import blurnet_tf
 from blurnet_tf.commands import apply, attack, classify, info, print_sticker
 
 COMMANDS = (classify, attack, apply, print_sticker, info)
-OK, MISTAKE, USAGE, INTERRUPTED = 0, 1, 2, 130
-"""The exit codes: all went well; something given was wrong; so were the arguments themselves; Ctrl-C."""
+OK, MISTAKE, USAGE, INTERRUPTED = 0, 1, 2, 130  # the exit codes; wrong usage is argparse's
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code, one of those above.
+    """Run a command, by default that of the program's own arguments, and return its exit code, one of those above.
 
-    A mistake of the user's ends in one sentence on stderr, `error: ...`, and with `--debug` in the traceback. Notes go
-    to stderr too, so that stdout has what was asked for alone.
-
-    Args:
-        arguments: Those of the command line, by default the program's own.
+    A mistake of the user's ends in one sentence on stderr, `error: ...`, or with `--debug` in the traceback.
     """
     try:
         options = _parser().parse_args(arguments)
@@ -35,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:  # as a program
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
     with warnings.catch_warnings():
-        warnings.showwarning = _note
+        warnings.showwarning = lambda message, *_, **__: print(f"note: {message}", file=sys.stderr)
         try:
             return int(options.run(options))
         except BrokenPipeError:  # such as `blurnet info | head`: who reads the output has read enough
@@ -58,12 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         sub = subparsers.add_parser(
-            command.NAME,
-            help=command.HELP,
-            description=command.__doc__,
+            command.NAME, help=command.HELP, description=command.__doc__, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
+        )  # fmt: skip
         command.add_arguments(sub)
         sub.add_argument("--json", action="store_true", help="print one JSON object instead of words")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -80,7 +72,3 @@ def _of_the_command(sentence: str) -> str:
     sentence = sentence.replace(f"`{name}` must be None", f"{option} must be left out").replace(f"`{name}`", option)
     sentence = sentence.replace(f"Received: {name}=None", f"Received: no {option}")
     return sentence.replace(f"Received: {name}=", f"Received: {option} ")
-
-
-def _note(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"note: {message}", file=sys.stderr)

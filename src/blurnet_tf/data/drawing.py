@@ -1,43 +1,37 @@
 """A small vector drawing kit: signs described as data, turned into pixels.
 
-Coordinates are percent of the sign's square canvas: x to the right, y downwards, (0, 0) the upper left corner.
+Coordinates are percent of the sign's square canvas, (0, 0) its upper left corner.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Colour = tuple[int, int, int]
 Points = tuple[tuple[float, float], ...]
+Bands = tuple[tuple[float, Colour], ...]
 
 SUPERSAMPLING = 4  # signs are drawn this much larger and averaged down: smooth edges for fills and distance bands alike
 _FRACTION_BITS = 6  # OpenCV takes points as integers with this many binary places
 
 
-@dataclass(frozen=True)
-class Polygon:
-    """A filled polygon."""
-
+class Polygon(NamedTuple):
     points: Points
     colour: Colour
 
 
-@dataclass(frozen=True)
-class Disc:
-    """A filled circle."""
-
+class Disc(NamedTuple):
     centre: tuple[float, float]
     radius: float
     colour: Colour
 
 
-@dataclass(frozen=True)
-class Stroke:
+class Stroke(NamedTuple):
     """A line of constant width with flat ends. `smooth` turns its corners into curves; `cap` lengthens both ends."""
 
     points: Points
@@ -47,8 +41,7 @@ class Stroke:
     cap: float = 0.0
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A word in the shapes of US road signs, fitted to the box (left, top, right, bottom)."""
 
     word: str
@@ -57,8 +50,7 @@ class Text:
     colour: Colour
 
 
-@dataclass(frozen=True)
-class Smear:
+class Smear(NamedTuple):
     """Blurs what was drawn before it within the box, by `amounts` (horizontal, vertical) standard deviations."""
 
     box: tuple[float, float, float, float]
@@ -70,87 +62,39 @@ Mark = Polygon | Disc | Stroke | Text | Smear
 
 @dataclass(frozen=True, kw_only=True)
 class Plate:
-    """One metal plate of a sign.
-
-    Attributes:
-        outline: The corners of the plate.
-        corner: Radius of its rounded corners.
-        bands: (inset, colour) from the edge inwards: each colour fills what lies further than `inset` from the edge.
-        marks: What stands on it, in the order of drawing.
-    """
+    """One metal plate of a sign."""
 
     outline: Points
-    corner: float
-    bands: tuple[tuple[float, Colour], ...]
-    marks: tuple[Mark, ...]
+    corner: float  # radius of its rounded corners
+    bands: Bands  # (inset, colour): each colour fills what is further from the edge
+    marks: tuple[Mark, ...]  # what stands on it, in the order of drawing
 
 
-# The letters as centre lines in a box of 1 x 1: (relative width, strokes). A stroke is (smooth, points).
-_Glyph = tuple[float, tuple[tuple[bool, Points], ...]]
-_ROUND: Points = (
-    *((0.5, 0), (0.94, 0), (1, 0.22), (1, 0.78), (0.94, 1)),
-    *((0.06, 1), (0, 0.78), (0, 0.22), (0.06, 0), (0.5, 0)),
-)
-GLYPHS: dict[str, _Glyph] = {
-    "C": (1.0, ((True, ((1, 0.3), (0.99, 0), (0.02, 0), (0, 0.28), (0, 0.72), (0.02, 1), (0.99, 1), (1, 0.7))),)),
-    "D": (1.0, ((False, ((0, 0), (0, 1))), (True, ((0, 0), (0.9, 0), (1, 0.3), (1, 0.7), (0.9, 1), (0, 1))))),
-    "E": (
-        0.9,
-        (
-            (False, ((0, 0), (0, 1))),
-            (False, ((0, 0), (1, 0))),
-            (False, ((0, 0.5), (0.85, 0.5))),
-            (False, ((0, 1), (1, 1))),
-        ),
-    ),
-    "H": (1.0, ((False, ((0, 0), (0, 1))), (False, ((1, 0), (1, 1))), (False, ((0, 0.5), (1, 0.5))))),
-    "I": (0.0, ((False, ((0.5, 0), (0.5, 1))),)),
-    "L": (0.9, ((False, ((0, 0), (0, 1))), (False, ((0, 1), (1, 1))))),
-    "M": (
-        1.2,
-        ((False, ((0, 0), (0, 1))), (False, ((1, 0), (1, 1))), (False, ((0.02, 0.05), (0.5, 0.7), (0.98, 0.05)))),
-    ),
-    "O": (1.0, ((True, _ROUND),)),
-    "P": (1.0, ((False, ((0, 0), (0, 1))), (True, ((0, 0), (0.95, 0), (1, 0.16), (1, 0.4), (0.95, 0.56), (0, 0.56))))),
-    "S": (
-        1.0,
-        (
-            (
-                True,
-                (
-                    *((1, 0.25), (0.97, 0), (0.05, 0), (0, 0.12), (0, 0.42), (0.2, 0.47)),
-                    *((0.8, 0.53), (1, 0.6), (1, 0.88), (0.95, 1), (0.03, 1), (0, 0.75)),
-                ),
-            ),
-        ),
-    ),
-    "T": (1.0, ((False, ((0, 0), (1, 0))), (False, ((0.5, 0), (0.5, 1))))),
-    "Y": (1.1, ((False, ((0.03, 0.02), (0.5, 0.52), (0.97, 0.02))), (False, ((0.5, 0.52), (0.5, 1))))),
-    "0": (1.0, ((True, _ROUND),)),
-    "2": (
-        1.0,
-        (
-            (True, ((0, 0.28), (0.02, 0), (0.95, 0), (1, 0.14), (1, 0.4), (0.6, 0.62), (0.1, 0.86), (0.02, 1))),
-            (False, ((0.02, 1), (1, 1))),
-        ),
-    ),
+_ROUND = "~0.5,0 0.94,0 1,0.22 1,0.78 0.94,1 0.06,1 0,0.78 0,0.22 0.06,0 0.5,0"
+GLYPHS: dict[str, tuple[float, str]] = {
+    "C": (1.0, "~1,0.3 0.99,0 0.02,0 0,0.28 0,0.72 0.02,1 0.99,1 1,0.7"),
+    "D": (1.0, "0,0 0,1 | ~0,0 0.9,0 1,0.3 1,0.7 0.9,1 0,1"),
+    "E": (0.9, "0,0 0,1 | 0,0 1,0 | 0,0.5 0.85,0.5 | 0,1 1,1"),
+    "H": (1.0, "0,0 0,1 | 1,0 1,1 | 0,0.5 1,0.5"),
+    "I": (0.0, "0.5,0 0.5,1"),
+    "L": (0.9, "0,0 0,1 | 0,1 1,1"),
+    "M": (1.2, "0,0 0,1 | 1,0 1,1 | 0.02,0.05 0.5,0.7 0.98,0.05"),
+    "O": (1.0, _ROUND),
+    "P": (1.0, "0,0 0,1 | ~0,0 0.95,0 1,0.16 1,0.4 0.95,0.56 0,0.56"),
+    "S": (1.0, "~1,0.25 0.97,0 0.05,0 0,0.12 0,0.42 0.2,0.47 0.8,0.53 1,0.6 1,0.88 0.95,1 0.03,1 0,0.75"),
+    "T": (1.0, "0,0 1,0 | 0.5,0 0.5,1"),
+    "Y": (1.1, "0.03,0.02 0.5,0.52 0.97,0.02 | 0.5,0.52 0.5,1"),
+    "0": (1.0, _ROUND),
+    "2": (1.0, "~0,0.28 0.02,0 0.95,0 1,0.14 1,0.4 0.6,0.62 0.1,0.86 0.02,1 | 0.02,1 1,1"),
     "3": (
         1.0,
-        (
-            (True, ((0, 0.22), (0.03, 0), (0.93, 0), (1, 0.1), (1, 0.38), (0.9, 0.47), (0.35, 0.47))),
-            (True, ((0.35, 0.47), (0.93, 0.47), (1, 0.58), (1, 0.9), (0.93, 1), (0.03, 1), (0, 0.76))),
-        ),
+        "~0,0.22 0.03,0 0.93,0 1,0.1 1,0.38 0.9,0.47 0.35,0.47 | "
+        "~0.35,0.47 0.93,0.47 1,0.58 1,0.9 0.93,1 0.03,1 0,0.76",
     ),
-    "4": (1.1, ((False, ((0.72, 0), (0.72, 1))), (False, ((0.6, 0.15), (0.13, 0.6))), (False, ((0, 0.7), (1, 0.7))))),
-    "5": (
-        1.0,
-        (
-            (False, ((0.08, 0), (0.95, 0))),
-            (False, ((0.08, 0), (0.02, 0.48))),
-            (True, ((0.02, 0.48), (0.25, 0.36), (0.92, 0.36), (1, 0.48), (1, 0.9), (0.92, 1), (0.04, 1), (0, 0.78))),
-        ),
-    ),
+    "4": (1.1, "0.72,0 0.72,1 | 0.6,0.15 0.13,0.6 | 0,0.7 1,0.7"),
+    "5": (1.0, "0.08,0 0.95,0 | 0.08,0 0.02,0.48 | ~0.02,0.48 0.25,0.36 0.92,0.36 1,0.48 1,0.9 0.92,1 0.04,1 0,0.78"),
 }
+"""The letters as centre lines in a box of 1 x 1: relative width, and strokes of points "x,y"; "~" begins a curve."""
 
 
 class Canvas:
@@ -163,7 +107,6 @@ class Canvas:
         self.cover = np.zeros((self.side, self.side), np.uint8)
 
     def plate(self, plate: Plate) -> None:
-        """Draw a plate: rounded outline, bands of colour, marks."""
         depth = self._depth(plate.outline, plate.corner)
         for inset, colour in plate.bands:
             self.pixels[depth > inset] = colour
@@ -172,9 +115,8 @@ class Canvas:
             self.mark(mark)
 
     def mark(self, mark: Mark) -> None:
-        """Draw one mark."""
         if isinstance(mark, Polygon):
-            self._fill(np.asarray(mark.points), mark.colour)
+            self._fill(mark.points, mark.colour)
         elif isinstance(mark, Disc):
             self._disc(mark.centre, mark.radius, mark.colour)
         elif isinstance(mark, Stroke):
@@ -199,26 +141,25 @@ class Canvas:
     def _depth(self, outline: Points, corner: float) -> NDArray[np.float32]:
         """Distance from the edge of the rounded plate, in percent; 0 outside."""
         mask = np.zeros((self.side, self.side), np.uint8)
-        cv2.fillPoly(mask, [self._fixed(np.asarray(outline))], 255, cv2.LINE_8, _FRACTION_BITS)
-        percent = 100 / self.side
+        cv2.fillPoly(mask, [self._fixed(outline)], 255, cv2.LINE_8, _FRACTION_BITS)
         if corner > 0:  # opening by a disc: shrink by the radius, grow by the radius
-            core = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * percent > corner
-            away = cv2.distanceTransform(np.where(core, 0, 255).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-            mask = np.where(away * percent <= corner, 255, 0).astype(np.uint8)
-        depth: NDArray[np.float32] = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * np.float32(
-            percent
-        )
-        return depth
+            core = self._distance(mask) > corner
+            mask = np.where(self._distance(~core) <= corner, 255, 0).astype(np.uint8)
+        return self._distance(mask)
 
-    def _fixed(self, points: NDArray[np.float64]) -> NDArray[np.int32]:
+    def _distance(self, inside: NDArray[Any]) -> NDArray[np.float32]:
+        pixels = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        return pixels * np.float32(100 / self.side)
+
+    def _fixed(self, points: ArrayLike) -> NDArray[np.int32]:
         # a point at percent p is the pixel edge p * side / 100; OpenCV counts from pixel centres, hence the half
-        return np.rint((points * self.side / 100 - 0.5) * (1 << _FRACTION_BITS)).astype(np.int32)
+        return np.rint((np.asarray(points) * self.side / 100 - 0.5) * (1 << _FRACTION_BITS)).astype(np.int32)
 
-    def _fill(self, points: NDArray[np.float64], colour: Colour) -> None:
+    def _fill(self, points: ArrayLike, colour: Colour) -> None:
         cv2.fillPoly(self.pixels, [self._fixed(points)], colour, cv2.LINE_AA, _FRACTION_BITS)
 
-    def _disc(self, centre: Iterable[float], radius: float, colour: Colour) -> None:
-        x, y = self._fixed(np.asarray(tuple(centre)))
+    def _disc(self, centre: ArrayLike, radius: float, colour: Colour) -> None:
+        x, y = self._fixed(centre)
         scaled = round(radius * self.side / 100 * (1 << _FRACTION_BITS))
         cv2.circle(self.pixels, (int(x), int(y)), scaled, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
 
@@ -227,7 +168,6 @@ class Canvas:
         points = _smoothed(stroke.points) if stroke.smooth else np.asarray(stroke.points, np.float64)
         steps = np.diff(points, axis=0)
         directions = steps / np.linalg.norm(steps, axis=1, keepdims=True)
-        points = points.copy()
         points[0] -= stroke.cap * directions[0]
         points[-1] += stroke.cap * directions[-1]
         sides = directions[:, ::-1] * (stroke.width / 2, -stroke.width / 2)
@@ -259,8 +199,10 @@ def _letters(text: Text) -> list[Stroke]:
     for letter, share in zip(text.word, shares, strict=True):
         origin = (left + text.width / 2, top + text.width / 2)
         scale = (share * unit, bottom - top - text.width)
-        for smooth, line in GLYPHS[letter][1]:
-            points = tuple((origin[0] + x * scale[0], origin[1] + y * scale[1]) for x, y in line)
+        for line in GLYPHS[letter][1].split("|"):
+            smooth = "~" in line
+            pairs = (map(float, pair.split(",")) for pair in line.strip(" ~").split())
+            points = tuple((origin[0] + x * scale[0], origin[1] + y * scale[1]) for x, y in pairs)
             cap = 0.0 if smooth else text.width / 2
             strokes.append(Stroke(points, text.width, text.colour, smooth, cap))
         left += share * unit + text.width + gap

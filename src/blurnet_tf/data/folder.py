@@ -1,36 +1,33 @@
-"""A folder of one's own images, with their labels."""
+"""Reading images of one's own and their labels."""
 
 from __future__ import annotations
 
 import csv
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from blurnet_tf.data.split import Split
-from blurnet_tf.signs import CLASS_NAMES, class_index
+from blurnet_tf.signs import class_index
 
 LABELS = "labels.csv"
-"""The file in a folder of images that gives each its class: lines of `file,label`."""
-
-SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
+SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".ppm")
 
 
-def load_folder(
-    path: str | os.PathLike[str], *, label: str | int | None = None, class_names: Sequence[str] = CLASS_NAMES
-) -> Split:
-    """Read the PNG and JPEG files of a folder, as they are: nothing is resized, because masks are drawn for pixels.
+def load_folder(path: str | os.PathLike[str], *, class_names: Sequence[str], label: str | int | None = None) -> Split:
+    """Read the PNG, JPEG and PPM files of a folder. Nothing is resized, because masks are drawn for pixels.
 
     Args:
         path: The folder. Folders in it and files of other kinds are left out.
+        class_names: The names of the classes, in the order of the model's outputs; `CLASS_NAMES` for a LISA-CNN.
         label: The class of all images, by name or index; by default `labels.csv` in the folder says it for each, in
             lines of `file,label`, where the label is a name or an index.
-        class_names: The names of the classes, in the order of the model's outputs.
 
     Returns:
         Images float32 (n, H, W, 3), RGB in [0, 1], by file name with numbers in their order (2.png before 10.png); the
@@ -42,15 +39,16 @@ def load_folder(
             is missing, unknown or of no image.
 
     Example:
-        >>> load_folder("masks", label="stop").ids  # masks are images too
+        >>> from blurnet_tf import CLASS_NAMES
+        >>> load_folder("masks", label="stop", class_names=CLASS_NAMES).ids  # masks are images too
         ('octagon.png', 'sticker.png')
     """
     path, class_names = Path(path), tuple(class_names)
     if not path.is_dir():
-        raise FileNotFoundError(f"{path} is no folder. Give a folder of PNG or JPEG files.")
-    files = sorted((file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()), key=_order)
+        raise FileNotFoundError(f"{path} is no folder. Give a folder of PNG, JPEG or PPM files.")
+    files = image_files(path)
     if not files:
-        raise FileNotFoundError(f"Folder {path} holds no PNG or JPEG file.")
+        raise FileNotFoundError(f"Folder {path} holds no PNG, JPEG or PPM file.")
     ids = tuple(file.name for file in files)
     if label is None:
         labels = _read_labels(path / LABELS, ids, class_names)
@@ -67,66 +65,18 @@ def load_folder(
     return Split(images=np.stack(images), labels=np.array(labels, np.int32), ids=ids, class_names=class_names)
 
 
-def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Read the names of classes from a text file: one a line, in the order of the model's outputs.
+def image_files(folder: Path) -> list[Path]:
+    """Return the images of a folder, by name with numbers in their order; the folders in it are left out."""
 
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is no text, a line is empty, a name stands twice, or there are fewer than two.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Class names {path} are no file. Give a text file with one name a line.")
-    try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
-    except UnicodeDecodeError as error:
-        raise ValueError(f"Class names {path} must be text in UTF-8. Received: {error}") from error
-    for number, name in enumerate(names, 1):
-        if not name or name in names[: number - 1]:
-            received = f"{name!r} again" if name else "an empty line"
-            raise ValueError(f"Class names {path}, line {number}, must be another name. Received: {received}")
-    if len(names) < 2:
-        raise ValueError(f"Class names {path} must hold at least two names, one a line. Received: {len(names)}")
-    return names
+    def order(path: Path) -> tuple[list[str | int], str]:
+        parts = re.split(r"(\d+)", path.name.lower())  # text and numbers alternate, so that like meets like
+        return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name
 
-
-def find_class_names(
-    model: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None, *, outputs: int | None
-) -> tuple[str, ...] | None:
-    """Return the names of a model's classes: from a file, else from beside the model, else those of LISA if they fit.
-
-    Args:
-        model: The SavedModel folder or `.keras` file. Beside it, or in it, `assets/labels.txt` is looked for, which
-            exports have.
-        labels: A text file with a name a line, or `None`.
-        outputs: How many outputs the model has, or `None` if that is not known.
-
-    Returns:
-        The names, or `None` if there are none.
-
-    Raises:
-        FileNotFoundError: `labels` is no file.
-        ValueError: The file is damaged, or has more or fewer names than the model has outputs.
-
-    Example:
-        >>> find_class_names("exports/baseline", outputs=18)[14]
-        'stop'
-    """
-    model = Path(model)
-    beside = (model if model.is_dir() else model.parent) / "assets" / "labels.txt"
-    path = beside if labels is None and beside.is_file() else labels
-    if path is None:
-        return CLASS_NAMES if outputs == len(CLASS_NAMES) else None
-    names = read_class_names(path)
-    if outputs not in (None, len(names)):
-        raise ValueError(
-            f"Class names {path} must hold a line for each of {outputs} outputs of {model}. Received: {len(names)}"
-        )
-    return names
+    return sorted((file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()), key=order)
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
-    """Read one PNG or JPEG file as float32 (H, W, 3), RGB in [0, 1], a photograph upright as its EXIF data says.
+    """Read one PNG, JPEG or PPM file as float32 (H, W, 3), RGB in [0, 1], a photograph upright as its EXIF data says.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -134,13 +84,13 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"Image {path} is no file. Give the path of a PNG or JPEG image.")
+        raise FileNotFoundError(f"Image {path} is no file. Give the path of a PNG, JPEG or PPM image.")
     data = np.frombuffer(path.read_bytes(), np.uint8)
     raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     # Decoded again: this mode makes grey images RGB, drops alpha and turns a photograph as its EXIF data says.
     colours = None if raw is None else cv2.imdecode(data, cv2.IMREAD_COLOR)
     if raw is None or colours is None:
-        raise ValueError(f"{path} must be a readable PNG or JPEG image.")
+        raise ValueError(f"{path} must be a readable PNG, JPEG or PPM image.")
     if raw.dtype != np.uint8:
         raise ValueError(f"{path} must have 8 bits a channel. Received: {raw.dtype}")
     if raw.ndim == 3 and raw.shape[2] == 4 and raw[..., 3].min() < 255:
@@ -158,10 +108,44 @@ def levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
 
 
-def _order(path: Path) -> tuple[list[str | int], str]:
-    """Sort by name, with numbers in their order. Text and numbers alternate, so that like meets like."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name
+def resize(image: NDArray[np.uint8], size: tuple[int, int] = (32, 32)) -> NDArray[np.uint8]:
+    """Resize uint8 (H, W, 3) to a height and width, uint8 (*size, 3), with Pillow's bilinear filter.
+
+    It looks at every pixel that it leaves out; OpenCV's looks at four, however much an image is shrunk. The bytes are
+    those of Pillow 13; an earlier one differs by a level here and there, for it takes the two directions of some narrow
+    crops in another order.
+    """
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def read_lines(
+    path: Path, columns: Sequence[str], files: Sequence[str], *, delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield where each line of a table of images stands, for messages, and its cells, of which the first is the file.
+
+    Raises:
+        ValueError: A line has more or fewer cells than `columns`, or each of `files` has not exactly one.
+    """
+    seen = set()
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if not any(cells) or cells == list(columns):
+                continue
+            where, name = f"{path}, line {reader.line_num},", cells[0]
+            if len(cells) != len(columns):
+                raise ValueError(f"{where} must hold {delimiter.join(columns)}. Received: {delimiter.join(row)!r}")
+            if name not in files or name in seen:
+                received = f"{name} again" if name in seen else f"{name}, which is not there"
+                raise ValueError(f"{where} must name another image of the folder. Received: {received}")
+            seen.add(name)
+            yield where, cells
+    if missing := [name for name in files if name not in seen]:
+        raise ValueError(
+            f"{path} must have a line for each of {len(files)} images. Received: {len(seen)}; the first without one is "
+            f"{missing[0]}"
+        )
 
 
 def _read_labels(path: Path, ids: Sequence[str], class_names: tuple[str, ...]) -> list[int]:
@@ -171,27 +155,9 @@ def _read_labels(path: Path, ids: Sequence[str], class_names: tuple[str, ...]) -
             f"Labels {path} do not exist. Write lines of file,label, or give one label for all images."
         )
     labels: dict[str, int] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells) or (not labels and cells == ["file", "label"]):
-                continue
-            where = f"Labels {path}, line {reader.line_num},"
-            if len(cells) != 2:
-                raise ValueError(f"{where} must hold file,label. Received: {','.join(row)!r}")
-            name, label = cells
-            if name not in ids or name in labels:
-                received = f"{name} again" if name in labels else f"{name}, which is not there"
-                raise ValueError(f"{where} must name another image of the folder. Received: {received}")
-            try:
-                labels[name] = class_index(label, class_names)
-            except ValueError as error:
-                raise ValueError(f"{where} must name a class. {error}") from error
-    missing = [name for name in ids if name not in labels]
-    if missing:
-        raise ValueError(
-            f"Labels {path} must have a line for each of {len(ids)} images. Received: {len(labels)}; the first without "
-            f"one is {missing[0]}"
-        )
+    for where, (name, label) in read_lines(path, ("file", "label"), ids):
+        try:
+            labels[name] = class_index(label, class_names)
+        except ValueError as error:
+            raise ValueError(f"{where} must name a class. {error}") from error
     return [labels[name] for name in ids]

@@ -7,6 +7,7 @@ Assistance Systems", IEEE T-ITS 13(4), 2012. It is for research use and never re
 
 from __future__ import annotations
 
+import functools
 import os
 import zipfile
 import zlib
@@ -18,6 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.data.dataset import DataNotFoundError, Dataset, Query, join
+from blurnet_tf.data.registry import choose_victims
 from blurnet_tf.data.split import Split
 from blurnet_tf.data.splitting import choose_images, choose_tracks, one_sided
 from blurnet_tf.files import atomic_path
@@ -27,7 +30,7 @@ FOLDER, FILE = "lisa", "lisa32.npz"
 """The prepared file is `<root>/lisa/lisa32.npz`."""
 
 SIZE = 32
-_SIDES = ("train", "test")
+_LABELS = {"track": "track split", "random": "random split (leaks)"}
 _WAY_OUT = "`make data LISA_ROOT=<the official download>` prepares it."
 
 
@@ -40,7 +43,7 @@ class Prepared:
         labels: str (n,), the names of the classes.
         split: str (n,), "train" or "test": a split by track.
         track: str (n,), "video/track". Images of one track show the same scene a few frames apart.
-        csv_row: int64 (n,), the number of the row in the annotation file, counted from 0 without the header. Unique.
+        csv_row: int64 (n,), unique: the row in the annotation file, counted from 0 without the header.
         source: str (n,): "native" is cut from a lossless frame, "png32" lossless at 32x32, "jpeg32" lossy at 32x32.
 
     Raises:
@@ -55,41 +58,33 @@ class Prepared:
     source: NDArray[np.str_]
 
     def __post_init__(self) -> None:
-        images, rows = self.images, self.csv_row
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (SIZE, SIZE, 3):
+        images = self.images
+        if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3):
             raise ValueError(
                 f"`images` must be uint8 with the shape (n, {SIZE}, {SIZE}, 3). "
                 f"Received: {images.dtype.name}, shape={images.shape}"
             )
-        for name, kind, words in (*((name, "U", "strings") for name in _TEXTS), ("csv_row", "i", "integers")):
-            array = getattr(self, name)
+        for name in ARRAYS[1:]:
+            array, (kind, words) = getattr(self, name), ("i", "integers") if name == "csv_row" else ("U", "strings")
             if array.dtype.kind != kind or array.shape != images.shape[:1]:
                 raise ValueError(
                     f"`{name}` must hold {len(images)} {words}, one for each image. "
                     f"Received: {array.dtype.name}, shape={array.shape}"
                 )
-        if len(np.unique(rows)) != len(rows):
-            raise ValueError(
-                f"`csv_row` must hold different numbers. Received: {len(np.unique(rows))} different of {len(rows)}"
-            )
-        if strange := sorted(set(self.split.tolist()) - set(_SIDES)):
-            raise ValueError(f"`split` must hold 'train' and 'test' only. Received: {', '.join(map(repr, strange))}")
+        if (different := len(np.unique(self.csv_row))) != len(images):
+            raise ValueError(f"`csv_row` must hold different numbers. Received: {different} different of {len(images)}")
+        if unknown := set(self.split.tolist()) - {"train", "test"}:
+            raise ValueError(f"`split` must hold 'train' and 'test' only. Received: {join(sorted(unknown))}")
 
     def __len__(self) -> int:
         return len(self.images)
 
     def take(self, where: NDArray[np.bool_] | NDArray[np.intp]) -> Prepared:
-        """Return the images chosen by a mask or by their places.
-
-        Example:
-            >>> prepared = read_prepared("data/lisa/lisa32.npz")
-            >>> lossless = prepared.take(prepared.source != "jpeg32")
-        """
+        """Return the images chosen by a mask or by their places."""
         return Prepared(**{name: getattr(self, name)[where] for name in ARRAYS})
 
 
 ARRAYS: tuple[str, ...] = tuple(field.name for field in fields(Prepared))
-_TEXTS = tuple(name for name in ARRAYS if name not in ("images", "csv_row"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,9 +94,7 @@ class LisaSplits:
     Attributes:
         train: The training images; ids ``"<track>#<csv_row>"``.
         test: The test images.
-        kind: "track" or "random".
-        leaks: True for "random": test images have neighbours of their track in the training set. Say so in every
-            table: `label` does.
+        kind: "track", or "random": that leaks, for test images have neighbours of their track in the training set.
         seed: The seed that the split was drawn with; None for the one that the file holds.
         dropped: Images of LISA's other classes that were left out, by class name.
         shared_tracks: Tracks with images on both sides; 0 for "track".
@@ -111,24 +104,18 @@ class LisaSplits:
     train: Split
     test: Split
     kind: str
-    leaks: bool
     seed: int | None
     dropped: Mapping[str, int]
     shared_tracks: int
     one_sided: tuple[str, ...]
 
-    @property
-    def label(self) -> str:
-        """The split in a few words, for the head of a table."""
-        return "random split (leaks)" if self.leaks else "track split"
-
     def __str__(self) -> str:
         drawn = "as the file holds it" if self.seed is None else f"seed {self.seed}"
-        leak = f"; {self.shared_tracks} tracks have images on both sides" if self.leaks else ""
+        leak = f"; {self.shared_tracks} tracks have images on both sides" if self.kind == "random" else ""
         alone = f"; on one side only: {', '.join(self.one_sided)}" if self.one_sided else ""
         return (
-            f"LISA, {self.label}, {drawn}: {len(self.train)} training and {len(self.test)} test images{leak}{alone}; "
-            f"{sum(self.dropped.values())} images of {len(self.dropped)} other classes left out"
+            f"LISA, {_LABELS[self.kind]}, {drawn}: {len(self.train)} training and {len(self.test)} test images"
+            f"{leak}{alone}; {sum(self.dropped.values())} images of {len(self.dropped)} other classes left out"
         )
 
 
@@ -143,21 +130,42 @@ def find(roots: Iterable[Path]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def write_prepared(path: str | os.PathLike[str], prepared: Prepared) -> None:
-    """Write the prepared file: compressed, atomically, the same bytes for the same arrays.
+def dataset(query: Query) -> Dataset:
+    """Return LISA as a data set. Its victims are RP2's photographs where the release is there, else rendered signs."""
+    places = " or ".join(str(place / FILE) for place in query.places(FOLDER))
+    path = find(query.roots)
+    if path is None:
+        raise DataNotFoundError(
+            f"DATA=lisa needs the prepared file: there is no {places}. "
+            "`make data LISA_ROOT=<the official download>` prepares it, or use DATA=synthetic.",
+            because=f"there is no {places} (`make data LISA_ROOT=...` prepares it)",
+        )
+    attacked = choose_victims("auto", query.roots)
+    splits = functools.cache(lambda: make_splits(read_prepared(path), split=query.split))
+    return Dataset(
+        name="lisa",
+        key="lisa" if query.split == "track" else f"lisa_{query.split}",
+        title=f"LISA, {_LABELS[query.split]}",
+        class_names=CLASS_NAMES,
+        image_size=(SIZE, SIZE),
+        split=query.split,
+        leaks=query.split == "random",
+        photographs=True,
+        licence="LISA is for research use, and is not redistributed.",
+        reason=f"found in {path.parent}",
+        attacked=attacked,
+        loaders={"train": lambda: splits().train, "test": lambda: splits().test, "victims": attacked.victims},
+    )
 
-    Example:
-        >>> write_prepared("data/lisa/lisa32.npz", prepared)  # doctest: +SKIP
-    """
+
+def write_prepared(path: str | os.PathLike[str], prepared: Prepared) -> None:
+    """Write the prepared file: compressed, atomically, the same bytes for the same arrays."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **{name: getattr(prepared, name) for name in ARRAYS})
 
 
 def read_prepared(path: str | os.PathLike[str]) -> Prepared:
-    """Read a prepared file.
-
-    Args:
-        path: The file, or the folder that holds it as `lisa32.npz`.
+    """Read a prepared file, given itself or by the folder that holds it as `lisa32.npz`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -192,59 +200,38 @@ def read_prepared(path: str | os.PathLike[str]) -> Prepared:
         raise ValueError(f"{path}: {error}. {_WAY_OUT}") from error
 
 
-def load_splits(
-    path: str | os.PathLike[str], *, split: str = "track", seed: int | None = None, test_share: float | None = None
-) -> LisaSplits:
-    """Read a prepared file and split it: `make_splits` of `read_prepared`.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, or an argument is outside its range.
-
-    Example:
-        >>> splits = load_splits("data/lisa")
-        >>> splits.label, splits.train.images.shape[1:]
-        ('track split', (32, 32, 3))
-    """
-    return make_splits(read_prepared(path), split=split, seed=seed, test_share=test_share)
-
-
 def make_splits(
     prepared: Prepared, *, split: str = "track", seed: int | None = None, test_share: float | None = None
 ) -> LisaSplits:
-    """Split the images of the model's classes into training and test images.
-
-    By track, the file's own split is taken as it stands if neither `seed` nor `test_share` is given, so that results
-    on the same file compare. If either is given, the split is drawn anew by `splitting.choose_tracks`. In a file that
-    `lisa_official` prepared, its own split is the one that `seed=0` draws.
+    """Split the images of the model's classes into training and test images; the other classes are left out.
 
     Args:
-        prepared: The images. Classes that the model has no output for are left out and counted.
+        prepared: The images.
         split: "track": no track has images on both sides. "random": single images are drawn, as is common practice;
-            that leaks, and the result says so.
-        seed: Not negative; None is the file's own split, or 0 if there is none to take.
+            that leaks.
+        seed: Not negative; None is 0. By track without a seed and a share, the split is the one that the file holds,
+            so that results on the same file compare; `lisa_official` writes the one that 0 draws.
         test_share: The share of each class to test on, above 0 and below 1; None is 0.2.
 
     Raises:
-        ValueError: An argument is outside its range, a track of the file's own split stands on both sides, or a side
-            has no image.
+        ValueError: An argument is outside its range, a track of the file's split is on both sides, or a side has no
+            image.
 
     Example:
         >>> splits = make_splits(read_prepared("data/lisa"), split="random")
-        >>> splits.label
-        'random split (leaks)'
+        >>> splits.kind, splits.train.images.shape[1:]
+        ('random', (32, 32, 3))
     """
     if split not in ("track", "random"):
         raise ValueError(f"`split` must be 'track' or 'random'. Received: split={split!r}")
-    ours = prepared.take(np.isin(prepared.labels, SIGN_NAMES))
-    others = Counter(prepared.labels[~np.isin(prepared.labels, SIGN_NAMES)].tolist())
-    own = split == "track" and seed is None and test_share is None
-    seed = 0 if seed is None and not own else seed
-    if seed is None:
+    known = np.isin(prepared.labels, SIGN_NAMES)
+    ours, others = prepared.take(known), Counter(prepared.labels[~known].tolist())
+    if split == "track" and seed is None and test_share is None:
         test = ours.split == "test"
     else:
+        seed, test_share = 0 if seed is None else seed, 0.2 if test_share is None else test_share
         choose = choose_tracks if split == "track" else choose_images
-        test = choose(ours.labels, ours.track, seed=seed, test_share=0.2 if test_share is None else test_share)
+        test = choose(ours.labels, ours.track, seed=seed, test_share=test_share)
     shared = sorted(set(ours.track[test].tolist()) & set(ours.track[~test].tolist()))
     if split == "track" and shared:
         raise ValueError(
@@ -256,11 +243,19 @@ def make_splits(
             "Both sides of the split must have images of the model's classes. "
             f"Received: {np.sum(~test)} training and {np.sum(test)} test images in {len(np.unique(ours.track))} tracks"
         )
+    train_side, test_side = (
+        Split(
+            images=side.images.astype(np.float32) / np.float32(255),
+            labels=np.array([CLASS_NAMES.index(name) for name in side.labels.tolist()], np.int32),
+            ids=tuple(f"{track}#{row}" for track, row in zip(side.track, side.csv_row, strict=True)),
+            class_names=CLASS_NAMES,
+        )
+        for side in (ours.take(~test), ours.take(test))
+    )
     return LisaSplits(
-        train=_to_split(ours.take(~test)),
-        test=_to_split(ours.take(test)),
+        train=train_side,
+        test=test_side,
         kind=split,
-        leaks=split == "random",
         seed=seed,
         dropped=dict(sorted(others.items())),
         shared_tracks=len(shared),
@@ -283,11 +278,3 @@ def split_column(labels: NDArray[np.str_], tracks: NDArray[np.str_]) -> NDArray[
     in_test = np.isin(tracks, tracks[ours][choose_tracks(labels[ours], tracks[ours])])
     in_test[~first] = choose_tracks(labels[~first], tracks[~first])
     return np.where(in_test, "test", "train")
-
-
-def _to_split(prepared: Prepared) -> Split:
-    return Split(
-        images=prepared.images.astype(np.float32) / np.float32(255),
-        labels=np.array([CLASS_NAMES.index(name) for name in prepared.labels.tolist()], np.int32),
-        ids=tuple(f"{track}#{row}" for track, row in zip(prepared.track, prepared.csv_row, strict=True)),
-    )

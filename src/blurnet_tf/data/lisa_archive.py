@@ -1,4 +1,8 @@
-"""The official download of LISA as it lies on the disk: a folder, or a zip that is read in place."""
+"""The official download of LISA as it lies on the disk: a folder, or a zip that is read in place.
+
+`read` gives the bytes of a file, named relative to the annotations; `stamp` two numbers that change when it changes, or
+None for a file that is not there.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +18,15 @@ READ_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class Folder:
-    """The download as a folder."""
-
     def __init__(self, root: Path) -> None:
         paths = [*root.glob(ANNOTATIONS), *root.glob(f"*/{ANNOTATIONS}")]
-        found = _choose(root, [path.relative_to(root).as_posix() for path in paths if path.is_file()])
-        self.annotations = f"{root / found}"
-        self._base = (root / found).parent
+        found = root / _choose(root, [path.relative_to(root).as_posix() for path in paths if path.is_file()])
+        self.annotations, self._base = str(found), found.parent
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a file, named relative to the annotations."""
         return (self._base / name).read_bytes()
 
     def stamp(self, name: str) -> tuple[int, int] | None:
-        """Return what changes when the frame changes; None for a frame that is not there."""
         try:
             status = (self._base / name).stat()
         except OSError:
@@ -36,36 +35,26 @@ class Folder:
 
 
 class Zip:
-    """The download as a zip, opened."""
-
     def __init__(self, root: Path, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
-        self._members = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
-        names = [name for name in self._members if name.count("/") < 2 and f"/{name}".endswith(f"/{ANNOTATIONS}")]
+        members = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
+        names = [name for name in members if name.count("/") < 2 and f"/{name}".endswith(f"/{ANNOTATIONS}")]
         found = _choose(root, names)
-        self.annotations = f"{root}/{found}"
-        self._base = found.removesuffix(ANNOTATIONS)
+        self.annotations, self._base = f"{root}/{found}", found.removesuffix(ANNOTATIONS)
+        self._archive, self._members = archive, members
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a file, named relative to the annotations."""
         if (info := self._members.get(self._base + name)) is None:
             raise FileNotFoundError(name)
         return self._archive.read(info)
 
     def stamp(self, name: str) -> tuple[int, int] | None:
-        """Return what changes when the frame changes; None for a frame that is not there."""
         info = self._members.get(self._base + name)
         return None if info is None else (info.file_size, info.CRC)
 
 
 @contextlib.contextmanager
 def opened(root: Path) -> Iterator[Folder | Zip]:
-    """Open a download, a folder or a zip.
-
-    Raises:
-        FileNotFoundError: It or its annotations are not there.
-        ValueError: It is no readable zip, or has several annotation files.
-    """
+    """Open a download; FileNotFoundError or ValueError if there is none that can be read, with one annotation file."""
     if root.is_dir():
         yield Folder(root)
         return

@@ -2,7 +2,7 @@
 
 The download is a folder, or its zip, with `allAnnotations.csv` and one PNG image a frame. Each row of the annotations
 gives one 32x32 image: the pixels [y0:y1, x0:x1] of its frame, resized. A row that gives none is left out and reported
-with its line, its frame and the reason; it never keeps the others from being read.
+with its line, its frame and the reason.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import struct
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -21,22 +20,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from blurnet_tf.data.dataset import join
+from blurnet_tf.data.folder import resize
 from blurnet_tf.data.lisa import SIZE, Prepared, split_column, write_prepared
 from blurnet_tf.data.lisa_archive import ANNOTATIONS, READ_ERRORS, Folder, Zip, opened
 from blurnet_tf.data.lisa_report import Fault, Report
 from blurnet_tf.files import atomic_path, sha256, write_text
 
-CORNERS: tuple[str, ...] = (
-    "Upper left corner X",
-    "Upper left corner Y",
-    "Lower right corner X",
-    "Lower right corner Y",
-)
-COLUMNS: tuple[str, ...] = ("Filename", "Annotation tag", *CORNERS, "Origin track")
-"""The columns that are read; the file has others."""
-
+_CORNERS = ("Upper left corner X", "Upper left corner Y", "Lower right corner X", "Lower right corner Y")
+_COLUMNS = ("Filename", "Annotation tag", *_CORNERS, "Origin track")  # the file has others
 _FORMAT = 1  # of the prepared file: a change of the pixels or of the split needs another number
 _DELIMITERS = {",": "commas", "\t": "tabs", "|": "bars"}
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -45,16 +38,14 @@ Progress = Callable[[int, int, str], None]
 
 
 def read_official(root: str | os.PathLike[str], *, progress: Progress | None = None) -> tuple[Prepared, Report]:
-    """Read the official download.
+    """Read the official download: all its classes, and the split of `lisa.split_column`.
 
-    The label of an image is the row's `Annotation tag`, whatever the file is called. All classes are kept. The split is
-    `lisa.split_column`. Each frame is decoded once.
+    The label of an image is the row's `Annotation tag`, whatever the file is called.
 
     Args:
         root: The folder as unpacked, or the zip, which is read in place. The annotations lie at its top or in one
             folder there, and the frames at the relative paths that the annotations name.
         progress: Called after each frame, with the number read so far, the number to read, and the frame's name.
-            Nothing is printed here.
 
     Returns:
         The images, in the order of the annotations, and the report.
@@ -62,29 +53,9 @@ def read_official(root: str | os.PathLike[str], *, progress: Progress | None = N
     Raises:
         FileNotFoundError: `root` or its annotations are not there.
         ValueError: The zip or the annotations as a whole cannot be read, or no row gives an image.
-
-    Example:
-        >>> prepared, report = read_official("lisa.zip")  # doctest: +SKIP
-        >>> print(report)  # doctest: +SKIP
     """
     with opened(Path(root)) as archive:
         return _cut(archive, _parse(archive), progress)
-
-
-def resize(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Resize a crop to 32x32 with Pillow's bilinear filter, which looks at every pixel that it leaves out.
-
-    OpenCV's bilinear interpolation looks at four pixels however much an image is shrunk. The bytes are those of Pillow
-    13; an earlier Pillow takes the two directions of some narrow crops in another order, and differs there by a level
-    here and there.
-
-    Args:
-        image: uint8 (H, W, 3), RGB.
-
-    Returns:
-        uint8 (32, 32, 3).
-    """
-    return np.asarray(Image.fromarray(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
 def prepare(
@@ -92,12 +63,12 @@ def prepare(
 ) -> tuple[Report, bool]:
     """Make the prepared file, unless it is there already and was made from the same download.
 
-    Beside `path` stands the same name with `.json`: the report with every fault, a checksum of the prepared file, and
-    one of what it was made from: the annotations, and the size with the time of change (in a zip: the checksum) of each
-    frame. If all of that still holds, nothing is read or written.
+    A `.json` file of the same name beside `path` has the report with every fault, a checksum of the prepared file, and
+    one of its sources: the annotations, and the size with the time of change (in a zip: the checksum) of each frame. If
+    all of that still holds, nothing is read or written.
 
     Args:
-        root: As in `read_official`.
+        root: The download, as in `read_official`, whose errors this function has too.
         path: The prepared file, such as ``data/lisa/lisa32.npz``.
         progress: As in `read_official`.
 
@@ -105,12 +76,7 @@ def prepare(
         The report, and whether the file was made now.
 
     Raises:
-        FileExistsError: `path` is there without its `.json`: it is not ours to overwrite.
-        FileNotFoundError: As in `read_official`.
-        ValueError: As in `read_official`.
-
-    Example:
-        >>> report, made = prepare("lisa.zip", "data/lisa/lisa32.npz")  # doctest: +SKIP
+        FileExistsError: `path` is there without its `.json`, so another program wrote it.
     """
     path = Path(path)
     notes = path.with_suffix(".json")
@@ -120,7 +86,8 @@ def prepare(
         )
     with opened(Path(root)) as archive:
         table = _parse(archive)
-        made_from = _checksum(archive, table)
+        stamps = [(name, archive.stamp(name)) for name in sorted(table.frames)]
+        made_from = hashlib.sha256(repr(stamps).encode() + archive.read(ANNOTATIONS)).hexdigest()
         if (report := _up_to_date(path, notes, made_from)) is not None:
             return report, False
         prepared, report = _cut(archive, table, progress)
@@ -160,15 +127,10 @@ def _parse(archive: Folder | Zip) -> _Table:
     text = content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     header, *lines = text.split("\n")
     names = [name.strip() for name in header.split(";")]
-    if missing := [name for name in COLUMNS if name not in names]:
-        guess = [
-            f", separated by {words}"
-            for delimiter, words in _DELIMITERS.items()
-            if set(COLUMNS) <= {name.strip(' "') for name in header.split(delimiter)}
-        ]
+    if missing := [name for name in _COLUMNS if name not in names]:
         raise ValueError(
             f"{archive.annotations} must begin with the names of its columns, separated by semicolons. "
-            f"Received: no {', '.join(map(repr, missing))} in {header[:200]!r}{''.join(guess)}"
+            f"Received: no {join(missing)} in {header[:200]!r}{_separated(header, len(_COLUMNS))}"
         )
     frames: dict[str, list[_Row]] = {}
     faults = []
@@ -184,11 +146,15 @@ def _parse(archive: Folder | Zip) -> _Table:
     return _Table(len(filled), frames, faults)
 
 
+def _separated(line: str, fields: int) -> str:
+    """Say by what the fields of a line seem to be separated, for a message; "" if it is hard to say."""
+    words = [words for delimiter, words in _DELIMITERS.items() if line.count(delimiter) >= fields - 1]
+    return f", separated by {words[0]}" if words else ""
+
+
 def _parse_row(number: int, line: int, names: list[str], cells: list[str]) -> _Row:
     if len(cells) != len(names):
-        text = ";".join(cells)
-        words = [words for delimiter, words in _DELIMITERS.items() if text.count(delimiter) >= len(names) - 1]
-        guess = f", separated by {words[0]}" if words else ""
+        guess = _separated(";".join(cells), len(names))
         raise ValueError(f"must have {len(names)} fields separated by semicolons. Received: {len(cells)}{guess}")
     fields = dict(zip(names, cells, strict=True))
     frame = fields["Filename"].replace("\\", "/")
@@ -198,12 +164,12 @@ def _parse_row(number: int, line: int, names: list[str], cells: list[str]) -> _R
     label, track = fields["Annotation tag"], fields["Origin track"]
     if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", label):
         raise ValueError(f"`Annotation tag` must be a word. Received: {label!r}")
-    for name in CORNERS:
+    for name in _CORNERS:
         if not re.fullmatch("-?[0-9]{1,9}", fields[name]):
             raise ValueError(f"`{name}` must be an integer. Received: {fields[name]!r}")
     if not track:
         raise ValueError("`Origin track` must not be empty")
-    x0, y0, x1, y1 = (int(fields[name]) for name in CORNERS)
+    x0, y0, x1, y1 = (int(fields[name]) for name in _CORNERS)
     track = f"{parts[0]}/{track}" if len(parts) > 1 else track
     return _Row(number, line, "/".join(parts), label, (x0, y0, x1, y1), track)
 
@@ -221,12 +187,17 @@ def _cut(archive: Folder | Zip, table: _Table, progress: Progress | None) -> tup
             words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             faults += [Fault("damaged frame", row.line, name, words) for row in rows]
         else:
+            height, width = frame.shape[:2]
             for row in rows:
-                if fault := _check_box(row, *frame.shape[:2]):
-                    faults.append(fault)
+                x0, y0, x1, y1 = row.box
+                box = f"the box from ({x0}, {y0}) to ({x1}, {y1})"
+                if x1 <= x0 or y1 <= y0:
+                    faults.append(Fault("empty box", row.line, name, f"{box} is empty"))
+                elif x0 < 0 or y0 < 0 or x1 > width or y1 > height:
+                    words = f"{box} is not inside the frame of {width} x {height} pixels"
+                    faults.append(Fault("box outside the frame", row.line, name, words))
                 else:
-                    x0, y0, x1, y1 = row.box
-                    cut.append((row, resize(frame[y0:y1, x0:x1])))
+                    cut.append((row, resize(frame[y0:y1, x0:x1], (SIZE, SIZE))))
         if progress is not None:
             progress(done, len(table.frames), name)
     faults.sort(key=lambda fault: fault.line)
@@ -248,54 +219,32 @@ def _cut(archive: Folder | Zip, table: _Table, progress: Progress | None) -> tup
     )
     classes = dict(sorted(Counter(labels.tolist()).items()))
     report = Report(
-        rows=table.count,
-        frames=len(table.frames),
-        tracks=len(np.unique(tracks)),
-        classes=classes,
-        faults=tuple(faults),
+        rows=table.count, frames=len(table.frames), tracks=len(np.unique(tracks)), classes=classes, faults=tuple(faults)
     )
     return prepared, report
-
-
-def _check_box(row: _Row, height: int, width: int) -> Fault | None:
-    x0, y0, x1, y1 = row.box
-    words = f"the box from ({x0}, {y0}) to ({x1}, {y1})"
-    if x1 <= x0 or y1 <= y0:
-        return Fault("empty box", row.line, row.frame, f"{words} is empty")
-    if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
-        reason = f"{words} is not inside the frame of {width} x {height} pixels"
-        return Fault("box outside the frame", row.line, row.frame, reason)
-    return None
 
 
 def _decode(data: bytes) -> NDArray[np.uint8]:
     """Decode a PNG image to RGB. Damage is found here: a decoder may give half an image, or write to the terminal."""
     if not data.startswith(_PNG):
         raise ValueError("is no PNG image" if data else "is an empty file")
-    view, place, kind = memoryview(data), len(_PNG), b""
+    place, kind = len(_PNG), b""
     while kind != b"IEND":
-        if place + 12 > len(data):
-            raise ValueError("is cut short")
-        length, kind = struct.unpack_from(">I4s", data, place)
-        end = place + 12 + length
+        kind = data[place + 4 : place + 8]
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
         if end > len(data):
             raise ValueError("is cut short")
-        if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+        if zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             raise ValueError(f"has a wrong checksum at byte {place}")
         place = end
     try:
-        # As stored: the boxes are in the pixels of the file, however a viewer is told to turn it.
+        # As stored: the boxes are in the pixels of the file, whatever its orientation tag says.
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         frame = None
     if frame is None:
         raise ValueError("cannot be decoded")
     return frame[..., ::-1]  # OpenCV reads BGR
-
-
-def _checksum(archive: Folder | Zip, table: _Table) -> str:
-    stamps = [(name, archive.stamp(name)) for name in sorted(table.frames)]
-    return hashlib.sha256(repr(stamps).encode() + archive.read(ANNOTATIONS)).hexdigest()
 
 
 def _up_to_date(path: Path, notes: Path, made_from: str) -> Report | None:

@@ -1,39 +1,58 @@
 """The authors' release of RP2: 40 stop signs, masks, a palette, and the LISA-CNN's weights with a perturbation.
 
 It belongs to Eykholt et al., "Robust Physical-World Attacks on Deep Learning Visual Classification", CVPR 2018,
-arXiv:1707.08945, and is under the MIT license. `blurnet_tf.data.download` fetches it; this module only reads it.
+arXiv:1707.08945, and is under the MIT license. `blurnet_tf.data.download` fetches it; this module knows its files, with
+their sums, and reads them.
 """
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from blurnet_tf.data.dataset import DataNotFoundError, Dataset, Query
 from blurnet_tf.data.split import Split
+from blurnet_tf.files import sha256
 from blurnet_tf.signs import CLASS_NAMES, STOP
 
 FOLDER = "rp2"
 """Name of the release's folder inside a data root. All paths below are relative to that folder."""
 
 STICKER_MASK = "masks/mask_l1loss_uniform_rectangles.png"
-OCTAGON_MASK = "masks/octagon.png"
 PALETTE = "npstriplets.txt"
 VICTIMS = "victim-set"
-CHECKPOINT = "checkpoint/l1basedmask_uniformrectangles-350"
-"""Prefix of the TF1 checkpoint: the name of its two files without `.index` and `.data-00000-of-00001`."""
-
 VICTIM_FILES: tuple[str, ...] = tuple(f"{VICTIMS}/{number}.png" for number in range(1, 42) if number != 14)
 """The 40 victims in numeric order. The authors' numbers run to 41, but there is no 14."""
 
-CHECKPOINT_FILES: tuple[str, ...] = (f"{CHECKPOINT}.index", f"{CHECKPOINT}.data-00000-of-00001")
-REQUIRED_FILES: tuple[str, ...] = (*VICTIM_FILES, STICKER_MASK, OCTAGON_MASK, PALETTE, *CHECKPOINT_FILES)
+CHECKPOINT = "checkpoint/l1basedmask_uniformrectangles-350"
+"""Prefix of the TF1 checkpoint's two files."""
 
-_SIZE = 32
+CHECKPOINT_FILES: tuple[str, ...] = (f"{CHECKPOINT}.index", f"{CHECKPOINT}.data-00000-of-00001")
+REQUIRED_FILES: tuple[str, ...] = (*VICTIM_FILES, STICKER_MASK, "masks/octagon.png", PALETTE, *CHECKPOINT_FILES)
+
+
+class ReleaseFile(NamedTuple):
+    """One file of a release: its path in the local folder, its SHA-256 sum, its path under the base address."""
+
+    path: str
+    sha256: str
+    remote: str
+
+
+FILES: tuple[ReleaseFile, ...] = tuple(
+    ReleaseFile(*line.split()) for line in Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+)
+"""All that this module reads, and the license of it: the lines of `rp2_release.txt`."""
+
+SIZE = 32
 _NOISE = "noise"
 _LAYERS: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "conv1": ("convolution2d_1", (8, 8, 3, 64)),
@@ -60,10 +79,7 @@ def describe_missing(missing: Sequence[str], required: Sequence[str] = REQUIRED_
 
 
 def find(roots: Iterable[Path]) -> Path | None:
-    """Return the first `<root>/rp2` that holds the whole release, or None.
-
-    A folder that lacks a file is passed over: `missing_files` says which. The contents are not checked here; the
-    functions that read a file say so if it is damaged.
+    """Return the first `<root>/rp2` that has every file of the release, or None. The contents are not checked here.
 
     Example:
         >>> find([Path("data")])
@@ -73,11 +89,51 @@ def find(roots: Iterable[Path]) -> Path | None:
     return next((folder for folder in folders if not missing_files(folder)), None)
 
 
-def load_victims(folder: Path) -> Split:
-    """Read the 40 victims.
+def damaged_files(folder: str | os.PathLike[str], files: Sequence[ReleaseFile] = FILES) -> tuple[str, ...]:
+    """Return the paths of the files of a release that are there but do not have their pinned sum."""
+    there = ((file, Path(folder) / file.path) for file in files)
+    return tuple(file.path for file, path in there if path.is_file() and sha256(path) != file.sha256)
 
-    Args:
-        folder: The folder of the release, as `find` returns it.
+
+def dataset(query: Query) -> Dataset:
+    """Return the release as a data set: victims, with their mask and palette, and nothing to train on."""
+    query.refuse("label", "image_size", "class_names")
+    places = query.places(FOLDER)
+    folder = find(query.roots)
+    incomplete = {  # a folder that is there but lacks files: a fetch that was interrupted, or a wrong folder
+        place: describe_missing(missing) for place in places if place.is_dir() and (missing := missing_files(place))
+    }
+    lacking = " and ".join(f"{place} {words}" for place, words in incomplete.items())
+    if folder is None:
+        looked = ", ".join(f"{place} ({incomplete.get(place, 'not there')})" for place in places)
+        nowhere = f"no RP2 release was found in {', '.join(map(str, places))} (`make data` fetches it)"
+        raise DataNotFoundError(
+            f"DATA=rp2 needs the RP2 release. Looked at: {looked}. Run `make data` to fetch it, or use DATA=synthetic.",
+            because=f"{lacking}; `make data` fetches what is missing" if lacking else nowhere,
+        )
+    if damaged := damaged_files(folder):
+        warnings.warn(f"{folder}: {', '.join(damaged)} differ from the authors' release.", stacklevel=2)
+    return Dataset(
+        name="rp2",
+        key="rp2",
+        title="RP2's photographs",
+        class_names=CLASS_NAMES,
+        image_size=(SIZE, SIZE),
+        split="none",
+        leaks=False,
+        photographs=True,
+        licence="The RP2 release is its authors' (Eykholt et al.), under MIT.",
+        reason=f"found in {folder}" + (f"; not used: {lacking}" if lacking else ""),
+        mask=folder / STICKER_MASK,
+        palette=folder / PALETTE,
+        authentic=not damaged,
+        release=folder,
+        loaders={"victims": lambda: load_victims(folder)},
+    )
+
+
+def load_victims(folder: Path) -> Split:
+    """Read the 40 victims from the folder of the release.
 
     Returns:
         Images float32 (40, 32, 32, 3), RGB in [0, 1], in the authors' numeric order; all labels are `STOP`; the ids are
@@ -96,14 +152,12 @@ def load_victims(folder: Path) -> Split:
         images=np.stack([_read_image(folder / name) for name in VICTIM_FILES]),
         labels=np.full(len(VICTIM_FILES), STOP, np.int32),
         ids=tuple(Path(name).name for name in VICTIM_FILES),
+        class_names=CLASS_NAMES,
     )
 
 
 def load_weights(folder: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Read the weights of the released LISA-CNN.
-
-    Args:
-        folder: The folder of the release, as `find` returns it.
+    """Read the weights of the released LISA-CNN from the folder of the release.
 
     Returns:
         For each of "conv1", "conv2", "conv3" and "logits" the pair (kernel, bias), float32, in the shapes that Keras
@@ -126,23 +180,16 @@ def load_weights(folder: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[n
 
 
 def load_published_noise(folder: Path) -> NDArray[np.float32]:
-    """Read the published perturbation, as it was optimised: neither masked nor clipped.
-
-    Args:
-        folder: The folder of the release, as `find` returns it.
+    """Read the published perturbation, as it was optimised: neither masked nor clipped. Errors as in `load_weights`.
 
     Returns:
         float32 (32, 32, 3), in pixel units of [0, 1]; the values reach beyond +-20, to which RP2 clips before use.
-
-    Raises:
-        FileNotFoundError: A file of the checkpoint is missing.
-        ValueError: The checkpoint is damaged, or its variables are others.
 
     Example:
         >>> load_published_noise(Path("data/rp2")).shape
         (32, 32, 3)
     """
-    return _read_checkpoint(folder, {_NOISE: (_SIZE, _SIZE, 3)})[_NOISE]
+    return _read_checkpoint(folder, {_NOISE: (SIZE, SIZE, 3)})[_NOISE]
 
 
 def _require(folder: Path, required: Sequence[str]) -> None:
@@ -157,9 +204,9 @@ def _read_image(path: Path) -> NDArray[np.float32]:
         image = None
     if image is None:
         raise ValueError(f"{path} must be a readable PNG image. `make data` replaces a damaged file.")
-    if image.shape != (_SIZE, _SIZE, 3):
+    if image.shape != (SIZE, SIZE, 3):
         raise ValueError(
-            f"{path} must be an image of {_SIZE}x{_SIZE} pixels. Received: {image.shape[0]}x{image.shape[1]}. "
+            f"{path} must be an image of {SIZE}x{SIZE} pixels. Received: {image.shape[0]}x{image.shape[1]}. "
             "`make data` replaces a damaged file."
         )
     return image[..., ::-1].astype(np.float32) / np.float32(255)  # OpenCV reads BGR

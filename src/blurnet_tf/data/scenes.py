@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAME = 32  # side of a finished picture
-GREY_SHARE = 0.5  # about half of LISA's pictures come from grey-scale cameras
 _CANVAS = 64  # pictures are composed at twice the frame, then averaged down
 _CAMERA_DISTANCE = 4.0  # from the sign, in half widths of it: what makes the far edge of a turned sign shorter
 
@@ -21,47 +20,27 @@ Image = NDArray[np.float32]
 class View:
     """How one picture of a sign is taken. The defaults are a sharp, frontal picture in neutral light.
 
-    Attributes:
-        yaw: Turn about the upright axis, in degrees; positive: the right edge is further away.
-        pitch: Turn about the level axis, in degrees.
-        roll: Turn in the plane of the picture, in degrees, clockwise.
-        fill: Width or height of the sign, whichever is larger, as a share of the frame.
-        shift: Displacement from the middle (right, down), as a share of the frame.
-        stretch: From 0 (the sign keeps its proportions) to 1 (its bounding box is stretched to a square, as datasets of
-            crops do when they resize).
-        resolution: Side in pixels of the crop before it was resized to the frame, 8 to 64: small means far away.
-        defocus: Standard deviation of the blur, in pixels of the frame.
-        motion: Length of the motion blur in pixels of the frame, and its direction in degrees.
-        exposure: Factor on the light that the sign reflects.
-        gamma: Exponent of the tone curve; above 1 darkens the middle tones.
-        haze: Share of flat bright grey mixed in, 0 to 1.
-        cast: Factors on red, green and blue.
-        shadow: Depth of a shadow that falls on part of the picture, 0 to 1.
-        gloss: Strength of the reflection of the sky on the plate.
-        noise: Standard deviation of the sensor noise.
-        grey: Whether the camera is a grey-scale one.
-
     Raises:
         ValueError: `resolution` or `fill` is outside its range.
     """
 
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-    fill: float = 0.96
-    shift: tuple[float, float] = (0.0, 0.0)
-    stretch: float = 1.0
-    resolution: int = FRAME
-    defocus: float = 0.0
-    motion: tuple[float, float] = (0.0, 0.0)
-    exposure: float = 1.0
-    gamma: float = 1.0
-    haze: float = 0.0
-    cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    shadow: float = 0.0
-    gloss: float = 0.0
-    noise: float = 0.0
-    grey: bool = False
+    yaw: float = 0.0  # turn about the upright axis, degrees; positive: the right edge is further away
+    pitch: float = 0.0  # turn about the level axis, degrees
+    roll: float = 0.0  # turn in the plane of the picture, degrees, clockwise
+    fill: float = 0.96  # width or height of the sign, whichever is larger, as a share of the frame
+    shift: tuple[float, float] = (0.0, 0.0)  # from the middle (right, down), as a share of the frame
+    stretch: float = 1.0  # 0: the sign keeps its proportions; 1: stretched to a square, as datasets of crops do
+    resolution: int = FRAME  # side in pixels of the crop before it was resized to the frame, 8 to 64: small is far away
+    defocus: float = 0.0  # standard deviation of the blur, pixels of the frame
+    motion: tuple[float, float] = (0.0, 0.0)  # motion blur: length in pixels of the frame, direction in degrees
+    exposure: float = 1.0  # factor on the light that the sign reflects
+    gamma: float = 1.0  # exponent of the tone curve; above 1 darkens the middle tones
+    haze: float = 0.0  # share of flat bright grey mixed in, 0 to 1
+    cast: tuple[float, float, float] = (1.0, 1.0, 1.0)  # factors on red, green and blue
+    shadow: float = 0.0  # depth of a shadow that falls on part of the picture, 0 to 1
+    gloss: float = 0.0  # strength of the reflection of the sky on the plate
+    noise: float = 0.0  # standard deviation of the sensor noise
+    grey: bool = False  # whether the camera is a grey-scale one
 
     def __post_init__(self) -> None:
         if not 8 <= self.resolution <= _CANVAS:
@@ -71,12 +50,7 @@ class View:
 
 
 def random_view(rng: np.random.Generator) -> View:
-    """Draw the circumstances of one picture, as varied as a car's camera meets them but with the sign still legible.
-
-    Example:
-        >>> random_view(np.random.default_rng(0)) == random_view(np.random.default_rng(0))
-        True
-    """
+    """Draw the circumstances of one picture, as varied as a car's camera meets them but with the sign still legible."""
     warmth, tint = rng.normal(0, 0.09), rng.normal(0, 0.035)
     hazy, shaded, shaken = rng.random(3) < (0.3, 0.35, 0.3)
     return View(
@@ -97,7 +71,8 @@ def random_view(rng: np.random.Generator) -> View:
         shadow=float(rng.uniform(0.2, 0.5)) if shaded else 0.0,
         gloss=float(rng.uniform(0, 0.2)),
         noise=float(rng.uniform(0.004, 0.03)),
-        grey=bool(rng.random() < GREY_SHARE),
+        # about half of LISA's pictures come from grey-scale cameras
+        grey=bool(rng.random() < 0.5),
     )
 
 
@@ -125,7 +100,7 @@ def photograph(sign: NDArray[np.uint8], view: View, rng: np.random.Generator) ->
             "`sign` must be a uint8 picture of the shape (size, size, 4) with something to see. "
             f"Received: dtype={sign.dtype}, shape={sign.shape}"
         )
-    plate, cover = _project(sign, view)
+    plate, cover = project(sign, view)
     plate = plate * np.float32(view.exposure)
     if view.gloss > 0:
         plate += np.float32(view.gloss) * _ramp(rng) ** 2
@@ -139,15 +114,7 @@ def photograph(sign: NDArray[np.uint8], view: View, rng: np.random.Generator) ->
 
 
 def background(rng: np.random.Generator) -> Image:
-    """Draw what stands behind a sign: sky, leaves, a wall, bare branches or a street; with the sign's post.
-
-    Returns:
-        float32 (64, 64, 3), RGB in [0, 1].
-
-    Example:
-        >>> background(np.random.default_rng(0)).shape
-        (64, 64, 3)
-    """
+    """Draw sky, leaves, a wall, bare branches or a street, with the post of a sign: float32 (64, 64, 3) in [0, 1]."""
     kinds: tuple[Callable[[np.random.Generator], Image], ...] = (_sky, _leaves, _wall, _branches, _street)
     image = kinds[rng.choice(len(kinds), p=(0.12, 0.28, 0.15, 0.15, 0.3))](rng)
     image *= np.float32(rng.uniform(0.55, 1.15))
@@ -157,10 +124,9 @@ def background(rng: np.random.Generator) -> Image:
     return np.clip(image, 0, 1)
 
 
-def _project(sign: NDArray[np.uint8], view: View) -> tuple[Image, Image]:
-    """The sign in perspective on the canvas: its colours, float32 in [0, 1], and its cover."""
-    box = cv2.boundingRect(sign[..., 3])
-    left, top, width, height = box
+def project(sign: NDArray[np.uint8], view: View) -> tuple[Image, Image]:
+    """Return the sign in perspective: its colours, float32 (64, 64, 3) in [0, 1], and its cover, (64, 64, 1)."""
+    left, top, width, height = cv2.boundingRect(sign[..., 3])
     flat = np.array([(left, top), (left + width, top), (left + width, top + height), (left, top + height)], np.float32)
     larger = max(width, height)
     x = np.array([-1, 1, 1, -1]) * width / larger
@@ -178,9 +144,7 @@ def _project(sign: NDArray[np.uint8], view: View) -> tuple[Image, Image]:
     corners = ((seen + 0.5 + np.asarray(view.shift)) * _CANVAS).astype(np.float32)
     # corners are edges of pixels, warpPerspective counts from their centres
     matrix = cv2.getPerspectiveTransform(flat - np.float32(0.5), corners - np.float32(0.5))
-    warped = cv2.warpPerspective(
-        sign, matrix, (_CANVAS, _CANVAS), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-    )
+    warped = cv2.warpPerspective(sign, matrix, (_CANVAS, _CANVAS))  # bilinear, nothing beyond the sign
     picture = warped.astype(np.float32) / 255
     return picture[..., :3], picture[..., 3:]
 
@@ -206,8 +170,7 @@ def _expose(image: Image, view: View, rng: np.random.Generator) -> Image:
     if side != FRAME:
         kind = cv2.INTER_AREA if side > FRAME else cv2.INTER_CUBIC
         image = cv2.resize(image, (FRAME, FRAME), interpolation=kind)
-    stored: Image = np.rint(np.clip(image, 0, 1) * 255).astype(np.float32) / np.float32(255)
-    return stored
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.float32) / np.float32(255)
 
 
 def _texture(rng: np.random.Generator, octaves: tuple[int, ...], channels: int = 1) -> Image:
@@ -231,14 +194,12 @@ def _ramp(rng: np.random.Generator) -> Image:
 def _shade(rng: np.random.Generator) -> Image:
     """Where a shadow falls, 0 to 1: the soft edge of a building, or the blotches of a tree. (64, 64, 1)."""
     field = _ramp(rng) - 0.5 if rng.random() < 0.5 else 0.25 * _texture(rng, (5, 10))
-    shade: Image = 1 / (1 + np.exp(np.float32(-rng.uniform(10, 40)) * (field + np.float32(rng.uniform(-0.1, 0.1)))))
-    return shade
+    return 1 / (1 + np.exp(np.float32(-rng.uniform(10, 40)) * (field + np.float32(rng.uniform(-0.1, 0.1)))))
 
 
 def _pick(rng: np.random.Generator, *colours: tuple[float, float, float]) -> Image:
     """One of the colours, a little varied."""
-    colour: Image = (np.asarray(colours[rng.integers(len(colours))]) * rng.uniform(0.85, 1.15, 3)).astype(np.float32)
-    return colour
+    return (np.asarray(colours[rng.integers(len(colours))]) * rng.uniform(0.85, 1.15, 3)).astype(np.float32)
 
 
 def _sky(rng: np.random.Generator) -> Image:
@@ -284,10 +245,9 @@ def _street(rng: np.random.Generator) -> Image:
     horizon = int(rng.integers(24, 58))
     skyline = horizon - rng.integers(4, 26)
     middle = _leaves(rng) if rng.random() < 0.6 else _wall(rng)
+    edge = np.full(_CANVAS, skyline)
     if rng.random() < 0.5:  # the tops of trees or roofs are not level
-        edge = skyline + np.repeat(rng.integers(-6, 7, size=8), _CANVAS // 8)
-    else:
-        edge = np.full(_CANVAS, skyline)
+        edge += np.repeat(rng.integers(-6, 7, size=8), _CANVAS // 8)
     rows = np.arange(_CANVAS)[:, None]
     image = np.where((rows >= edge)[..., None], middle, image)
     ground = _pick(rng, (0.36, 0.36, 0.38), (0.5, 0.49, 0.47), (0.3, 0.38, 0.18), (0.55, 0.5, 0.36))

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurnet_tf.checks import check_integer
-from blurnet_tf.data.drawing import Canvas, Colour, Disc, Mark, Plate, Points, Polygon, Smear, Stroke, Text
+from blurnet_tf.data.drawing import Bands, Canvas, Colour, Disc, Mark, Plate, Points, Polygon, Smear, Stroke, Text
 from blurnet_tf.signs import SIGN_NAMES
-
-SMALLEST_SIZE = 16
 
 _BLACK: Colour = (22, 22, 24)
 _WHITE: Colour = (246, 246, 244)
@@ -23,6 +21,10 @@ _LIME: Colour = (204, 232, 26)
 _GREEN: Colour = (0, 150, 84)
 
 _DIAMOND: Points = ((50, 0.5), (99.5, 50), (50, 99.5), (0.5, 50))
+
+
+def _rectangle(left: float, top: float, right: float, bottom: float) -> Points:
+    return ((left, top), (right, top), (right, bottom), (left, bottom))
 
 
 def _octagon(centre: tuple[float, float], apothem: float) -> Points:
@@ -62,8 +64,12 @@ def _walker(x: float, top: float, height: float) -> tuple[Mark, ...]:
     )
 
 
+def _plate(outline: Points, corner: float, bands: Bands, *marks: Mark) -> tuple[Plate, ...]:
+    return (Plate(outline=outline, corner=corner, bands=bands, marks=marks),)
+
+
 def _warning(*marks: Mark) -> tuple[Plate, ...]:
-    return (Plate(outline=_DIAMOND, corner=6, bands=((0, _YELLOW), (1.6, _BLACK), (3.2, _YELLOW)), marks=marks),)
+    return _plate(_DIAMOND, 6, ((0, _YELLOW), (1.6, _BLACK), (3.2, _YELLOW)), *marks)
 
 
 def _speed_limit(*number: Mark, left: float = 10, top: float = 0.5) -> tuple[Plate, ...]:
@@ -75,29 +81,19 @@ def _speed_limit(*number: Mark, left: float = 10, top: float = 0.5) -> tuple[Pla
 
     speed, limit = rows(0.09, 0.235), rows(0.29, 0.435)
     line = 0.029 * height
-    plate = Plate(
-        outline=((left, top), (right, top), (right, 99.5), (left, 99.5)),
-        corner=5,
-        bands=((0, _WHITE), (1.4, _BLACK), (3.6, _WHITE)),
-        marks=(
-            Text("SPEED", speed, line, _BLACK),
-            Text("LIMIT", (limit[0] + 5, limit[1], limit[2] - 5, limit[3]), line, _BLACK),
-            *number,
-        ),
+    return _plate(
+        _rectangle(left, top, right, 99.5),
+        5,
+        ((0, _WHITE), (1.4, _BLACK), (3.6, _WHITE)),
+        Text("SPEED", speed, line, _BLACK),
+        Text("LIMIT", (limit[0] + 5, limit[1], limit[2] - 5, limit[3]), line, _BLACK),
+        *number,
     )
-    return (plate,)
 
 
 def _number(digits: str, box: tuple[float, float, float, float] = (20, 50, 80, 92)) -> Text:
     return Text(digits, box, 0.19 * (box[3] - box[1]), _BLACK)
 
-
-_STOP = Plate(
-    outline=_octagon((50, 50), 49.5),
-    corner=1.5,
-    bands=((0, _WHITE), (2.6, _RED)),
-    marks=(Text("STOP", (11, 33, 89, 67), 5.6, _WHITE),),
-)
 
 SIGNS: dict[str, tuple[Plate, ...]] = {
     "addedLane": _warning(
@@ -108,16 +104,12 @@ SIGNS: dict[str, tuple[Plate, ...]] = {
         Stroke(((47.5, 44), (47.5, 36)), 2.8, _BLACK),
         Stroke(((47.5, 28), (47.5, 20)), 2.8, _BLACK),
     ),
-    "keepRight": (
-        Plate(
-            outline=((8, 0.5), (92, 0.5), (92, 99.5), (8, 99.5)),
-            corner=5,
-            bands=((0, _WHITE), (1.4, _BLACK), (3.4, _WHITE)),
-            marks=(
-                Polygon(((16, 14), (46, 14), (44, 34), (37, 50), (31, 54), (25, 50), (18, 34)), _BLACK),
-                *_arrow(((43, 88), (43, 66), (67, 58), (67, 36)), 15, 33),
-            ),
-        ),
+    "keepRight": _plate(
+        _rectangle(8, 0.5, 92, 99.5),
+        5,
+        ((0, _WHITE), (1.4, _BLACK), (3.4, _WHITE)),
+        Polygon(((16, 14), (46, 14), (44, 34), (37, 50), (31, 54), (25, 50), (18, 34)), _BLACK),
+        *_arrow(((43, 88), (43, 66), (67, 58), (67, 36)), 15, 33),
     ),
     "laneEnds": _warning(
         Stroke(((36, 73), (36, 27)), 7.5, _BLACK),
@@ -126,29 +118,27 @@ SIGNS: dict[str, tuple[Plate, ...]] = {
         Stroke(((49, 66), (49, 56)), 3, _BLACK),
     ),
     "merge": _warning(
-        *_arrow(((47, 82), (47, 40)), 11, 28),
-        Stroke(((69, 70), (63, 58), (47, 57), (47, 44)), 11, _BLACK, smooth=True),
+        *_arrow(((47, 82), (47, 40)), 11, 28), Stroke(((69, 70), (63, 58), (47, 57), (47, 44)), 11, _BLACK, smooth=True)
     ),
     "pedestrianCrossing": _warning(*_walker(50, 17, 62)),
-    "school": (
-        Plate(
-            outline=((50, 0.5), (99.5, 46), (99.5, 99.5), (0.5, 99.5), (0.5, 46)),
-            corner=4,
-            bands=((0, _LIME), (1.6, _BLACK), (3.2, _LIME)),
-            marks=(*_walker(29, 43, 47), *_walker(62, 27, 64)),
-        ),
+    "school": _plate(
+        ((50, 0.5), (99.5, 46), (99.5, 99.5), (0.5, 99.5), (0.5, 46)),
+        4,
+        ((0, _LIME), (1.6, _BLACK), (3.2, _LIME)),
+        *_walker(29, 43, 47),
+        *_walker(62, 27, 64),
     ),
     "schoolSpeedLimit25": (
         *_speed_limit(_number("25", (26, 60, 74, 94)), left=15, top=21.5),
-        Plate(
-            outline=((15, 0.5), (85, 0.5), (85, 20.5), (15, 20.5)),
-            corner=3,
-            bands=((0, _LIME), (1.2, _BLACK), (2.6, _LIME)),
-            marks=(Text("SCHOOL", (21, 5.5, 79, 15.5), 2.4, _BLACK),),
+        *_plate(
+            _rectangle(15, 0.5, 85, 20.5),
+            3,
+            ((0, _LIME), (1.2, _BLACK), (2.6, _LIME)),
+            Text("SCHOOL", (21, 5.5, 79, 15.5), 2.4, _BLACK),
         ),
     ),
     "signalAhead": _warning(
-        Polygon(((38, 17), (62, 17), (62, 83), (38, 83)), _BLACK),
+        Polygon(_rectangle(38, 17, 62, 83), _BLACK),
         Disc((50, 28.5), 8.6, (214, 26, 36)),
         Disc((50, 50), 8.6, (255, 214, 40)),
         Disc((50, 71.5), 8.6, _GREEN),
@@ -158,20 +148,20 @@ SIGNS: dict[str, tuple[Plate, ...]] = {
     "speedLimit35": _speed_limit(_number("35")),
     "speedLimit45": _speed_limit(_number("45")),
     "speedLimitUrdbl": _speed_limit(_number("00", (24, 52, 76, 90)), Smear((14, 45, 86, 95), (10, 6))),
-    "stop": (_STOP,),
+    "stop": _plate(
+        _octagon((50, 50), 49.5), 1.5, ((0, _WHITE), (2.6, _RED)), Text("STOP", (11, 33, 89, 67), 5.6, _WHITE)
+    ),
     "stopAhead": _warning(
         *_arrow(((50, 46), (50, 27)), 9, 24),
         Polygon(_octagon((50, 67), 19.5), _WHITE),
         Polygon(_octagon((50, 67), 17.2), _RED),
     ),
     "turnRight": _warning(*_arrow(((35, 77), (35, 44), (60, 44)), 11, 30, smooth=False)),
-    "yield": (
-        Plate(
-            outline=((-1.5, 4), (101.5, 4), (50, 97)),
-            corner=4.5,
-            bands=((0, _WHITE), (1.2, _RED), (14, _WHITE)),
-            marks=(Text("YIELD", (32, 21, 68, 32), 2.6, _RED),),
-        ),
+    "yield": _plate(
+        ((-1.5, 4), (101.5, 4), (50, 97)),
+        4.5,
+        ((0, _WHITE), (1.2, _RED), (14, _WHITE)),
+        Text("YIELD", (32, 21, 68, 32), 2.6, _RED),
     ),
 }
 """The plates of each sign, in the order of drawing. Index 3 of the classes, "unused", has no sign."""
@@ -197,7 +187,7 @@ def draw_sign(name: str, size: int = 128) -> NDArray[np.uint8]:
     """
     if name not in SIGNS:
         raise ValueError(f"`name` must be one of {', '.join(SIGN_NAMES)}. Received: name={name!r}")
-    check_integer("size", size, SMALLEST_SIZE)
+    check_integer("size", size, 16)
     canvas = Canvas(size)
     for plate in SIGNS[name]:
         canvas.plate(plate)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from blurnet_tf.signs import CLASS_NAMES
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +28,7 @@ class Split:
     images: NDArray[np.float32]
     labels: NDArray[np.int32]
     ids: tuple[str, ...]
-    class_names: tuple[str, ...] = CLASS_NAMES
+    class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
         images = np.ascontiguousarray(self.images, np.float32)
@@ -53,6 +53,29 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def with_class_names(self, class_names: Sequence[str]) -> Split:
+        """Return the same images with the classes of a model, which are found by name.
+
+        Raises:
+            ValueError: The model has no class of the name of a label.
+
+        Example:
+            >>> victims.with_class_names(("yield", "stop")).labels[:2]
+            array([1, 1], dtype=int32)
+        """
+        names = tuple(class_names)
+        if names == self.class_names:
+            return self
+        for label in sorted(set(self.labels.tolist())):
+            if self.class_names[label] not in names:
+                raise ValueError(
+                    f"A model that is attacked on these images must have the class '{self.class_names[label]}'. "
+                    f"Received: the classes {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}. "
+                    "VICTIMS= names a folder of other images"
+                )
+        labels = np.array([names.index(self.class_names[label]) for label in self.labels], np.int32)
+        return dataclasses.replace(self, labels=labels, class_names=names)
 
     def sha256(self) -> str:
         """Return a checksum of everything in the split: pixels, labels, names. 64 hexadecimal digits."""

@@ -27,9 +27,8 @@ def choose_tracks(
 
         sum_c (t_c / n_c - test_share)^2 + #{c : on one side only, though in two tracks or more} * (number of classes),
 
-    where class ``c`` has ``n_c`` images, ``t_c`` of them in the test set. A class that stands in one track only is
-    trained on. A class in two tracks or more stands on both sides, unless its tracks show other signs too and those
-    forbid it: `one_sided` names such classes.
+    where class ``c`` has ``n_c`` images, ``t_c`` of them in the test set. A class in one track only is trained on. A
+    class in two tracks or more is on both sides, unless its tracks show other signs too and those forbid it.
 
     Args:
         labels: The class of each image, (n,).
@@ -47,7 +46,7 @@ def choose_tracks(
         >>> choose_tracks(np.array(["stop"] * 4), np.array(["a", "a", "b", "c"]), test_share=0.5).tolist()
         [False, False, True, True]
     """
-    check(labels, tracks, seed, test_share)
+    _check(labels, tracks, seed, test_share)
     _, which_track = np.unique(tracks, return_inverse=True)
     names, which_class = np.unique(labels, return_inverse=True)
     if not names.size:
@@ -85,26 +84,14 @@ def choose_images(
 ) -> NDArray[np.bool_]:
     """Choose single images for the test set, the same share of each class, without a look at their tracks.
 
-    This is common practice, and it leaks: an image of the test set has its neighbours in the training set.
-
-    Args:
-        labels: The class of each image, (n,).
-        tracks: As in `choose_tracks`; not used.
-        seed: Not negative. The same seed gives the same choice.
-        test_share: The share of each class, above 0 and below 1. A class of two images or more has at least one on
-            either side.
-
-    Returns:
-        bool (n,): whether an image belongs to the test set.
-
-    Raises:
-        ValueError: An argument is outside its range.
+    Common practice, and it leaks: a test image has its neighbours in the training set. Arguments, result and errors are
+    those of `choose_tracks`. A class of two images or more has at least one on either side.
 
     Example:
         >>> choose_images(np.array(["stop"] * 4), np.array(["a", "a", "b", "c"]), test_share=0.5).sum()
         np.int64(2)
     """
-    check(labels, tracks, seed, test_share)
+    _check(labels, tracks, seed, test_share)
     rng = np.random.default_rng([_RANDOM, seed])
     test = np.zeros(len(labels), np.bool_)
     for name in np.unique(labels):
@@ -118,12 +105,10 @@ def choose_images(
 
 def one_sided(labels: NDArray[np.str_], test: NDArray[np.bool_]) -> tuple[str, ...]:
     """Return the classes that have no image on one of the two sides, in alphabetical order."""
-    sides = (set(labels[test].tolist()), set(labels[~test].tolist()))
-    return tuple(sorted(sides[0] ^ sides[1]))
+    return tuple(np.setxor1d(labels[test], labels[~test]).tolist())
 
 
-def check(labels: NDArray[np.str_], tracks: NDArray[np.str_], seed: Any, test_share: Any) -> None:
-    """Refuse what no test set can be chosen from, with a `ValueError`."""
+def _check(labels: NDArray[np.str_], tracks: NDArray[np.str_], seed: Any, test_share: Any) -> None:
     if labels.ndim != 1 or labels.shape != tracks.shape:
         raise ValueError(
             f"`labels` and `tracks` must have the same shape, (n,). Received: shapes {labels.shape} and {tracks.shape}"

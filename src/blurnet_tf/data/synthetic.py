@@ -1,8 +1,8 @@
 """The `synthetic` source: US traffic signs, drawn and then photographed by a simulated camera. Needs no download.
 
-It takes the place of LISA where that dataset is absent: the same classes, the same size, crops as tight, half of them
-grey. Every picture depends on nothing but the role of its split, its class, its number and the seed, so a larger split
-holds the smaller one, and no seed makes the training and the test split share a picture.
+It takes the place of LISA: the same classes and size, crops as tight, half of them grey. Every picture depends on
+nothing but the role of its split, its class, its number and the seed: a larger split holds the smaller one, and the
+training and the test split share no picture.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurnet_tf.checks import check_integer
+from blurnet_tf.data.dataset import Dataset, Query
 from blurnet_tf.data.scenes import FRAME, View, photograph, random_view
 from blurnet_tf.data.sign_art import draw_sign
 from blurnet_tf.data.split import Split
@@ -21,26 +22,41 @@ from blurnet_tf.signs import CLASS_NAMES, SIGN_NAMES, STOP
 
 VICTIM_DISTANCES: tuple[int, ...] = (5, 10, 15, 20, 25, 30, 35, 40)  # feet
 VICTIM_ANGLES: tuple[int, ...] = (-30, -15, 0, 15, 30)  # degrees off the sign's axis
+_STREAMS = {"train": 1, "test": 2, "victim": 3}  # the first word of every random stream keeps the roles apart
 
-_ART_SIZE = 96  # enough for pictures composed at 64 pixels
 
-# The first word of every random stream: what keeps the roles apart under every seed.
-_STREAMS = {"train": 1, "test": 2, "victim": 3}
+def dataset(query: Query) -> Dataset:
+    """Return rendered signs as a data set, with as many images of each class as the query says."""
+    query.refuse("label", "image_size", "class_names")
+    return Dataset(
+        name="synthetic",
+        key="synthetic",
+        title="rendered signs",
+        class_names=CLASS_NAMES,
+        image_size=(FRAME, FRAME),
+        split="drawn",
+        leaks=False,
+        photographs=False,
+        licence="The rendered signs are this project's, under MIT.",
+        reason="drawn signs, no files needed",
+        loaders={
+            "train": lambda: train_split(query.per_class),
+            "test": lambda: test_split(query.test_per_class),
+            "victims": victim_split,
+        },
+    )
 
 
 def train_split(per_class: int = 300, seed: int = 0) -> Split:
     """Render the training images.
 
     Args:
-        per_class: Images of each of the 17 signs, at least 1.
+        per_class: Images of each of the 17 signs, at least 1; ValueError otherwise.
         seed: Not negative. The same seed gives the same bytes under the same versions of NumPy and OpenCV.
 
     Returns:
         17 * `per_class` images, float32 (n, 32, 32, 3), RGB in [0, 1], in shuffled order, the classes in balance. No
         image has the label 3, "unused". Ids: ``"train-stop-0007"``.
-
-    Raises:
-        ValueError: An argument is outside its range.
 
     Example:
         >>> split = train_split(per_class=2)
@@ -51,9 +67,7 @@ def train_split(per_class: int = 300, seed: int = 0) -> Split:
 
 
 def test_split(per_class: int = 60, seed: int = 0) -> Split:  # noqa: PT028 - not a test
-    """Render the held-out images: as `train_split`, from a random stream that no seed shares with it.
-
-    Ids: ``"test-stop-0007"``.
+    """Render the held-out images, ``"test-stop-0007"``: as `train_split`, from streams that no seed shares with it.
 
     Example:
         >>> len(test_split(per_class=1))
@@ -67,19 +81,11 @@ test_split.__test__ = False  # type: ignore[attr-defined]
 
 
 def victim_split(seed: int = 0) -> Split:
-    """Render the 40 stop signs to attack: 8 distances x 5 angles, in colour.
+    """Render the 40 stop signs to attack, with the label `STOP`: 8 distances x 5 angles, in colour.
 
     The sign fills the frame in all of them, so that one mask fits all. Distance shows as lost resolution and contrast,
-    the angle as foreshortening and perspective. The word STOP stays in the middle rows, 10 to 21.
-
-    Args:
-        seed: Not negative. Chooses the backgrounds, the light and the noise.
-
-    Returns:
-        40 images with the label `STOP`. Ids tell feet and degrees: ``"d05_a+15"``.
-
-    Raises:
-        ValueError: The seed is negative.
+    the angle as foreshortening and perspective. The word STOP stays in the middle rows, 10 to 21. Ids tell feet and
+    degrees: ``"d05_a+15"``. `seed`, not negative, chooses the backgrounds, the light and the noise.
 
     Example:
         >>> victim_split().ids[:3]
@@ -87,9 +93,8 @@ def victim_split(seed: int = 0) -> Split:
     """
     check_integer("seed", seed, 0)
     sign, images, ids = _sign("stop"), [], []
-    near, far = VICTIM_DISTANCES[0], VICTIM_DISTANCES[-1]
     for distance in VICTIM_DISTANCES:
-        remoteness = (distance - near) / (far - near)
+        remoteness = (distance - VICTIM_DISTANCES[0]) / (VICTIM_DISTANCES[-1] - VICTIM_DISTANCES[0])
         for angle in VICTIM_ANGLES:
             rng = np.random.default_rng([_STREAMS["victim"], distance, angle % 360, seed])
             warmth = rng.normal(0, 0.05)
@@ -111,23 +116,18 @@ def victim_split(seed: int = 0) -> Split:
             )
             images.append(photograph(sign, view, rng))
             ids.append(f"d{distance:02d}_a{angle:+03d}")
-    return Split(images=np.stack(images), labels=np.full(len(ids), STOP, np.int32), ids=tuple(ids))
+    return Split(
+        images=np.stack(images), labels=np.full(len(ids), STOP, np.int32), ids=tuple(ids), class_names=CLASS_NAMES
+    )
 
 
 def class_sheet(split: Split, samples: int = 10, scale: int = 2) -> NDArray[np.uint8]:
-    """Show the classes of a split: a row for each class with its name, the sign as drawn, and its first images.
+    """Show rendered signs, RGB uint8 (H, W, 3): a row a class with its name, the sign as drawn, and its first images.
 
     Args:
-        split: Images of 32 x 32 pixels under the class names of `blurnet_tf.signs`. Classes without an image are left
-            out; a class with fewer than `samples` images leaves the rest of its row white.
-        samples: Images in a row, at least 1.
+        split: Images of 32 x 32 pixels, at least one. Classes without an image are left out.
+        samples: Images in a row, at least 1; a class with fewer leaves the rest of its row white.
         scale: Pixels a side for each pixel of an image, at least 1.
-
-    Returns:
-        uint8 (H, W, 3), RGB.
-
-    Raises:
-        ValueError: An argument is below 1, or the split is empty.
 
     Example:
         >>> class_sheet(train_split(per_class=4), samples=4, scale=2).shape
@@ -158,7 +158,7 @@ def class_sheet(split: Split, samples: int = 10, scale: int = 2) -> NDArray[np.u
 
 @functools.cache
 def _sign(name: str) -> NDArray[np.uint8]:
-    art = draw_sign(name, _ART_SIZE)
+    art = draw_sign(name, 96)  # enough for pictures composed at 64 pixels
     art.flags.writeable = False
     return art
 
@@ -179,4 +179,5 @@ def _render(role: str, per_class: int, seed: int) -> Split:
         images=np.stack(images)[order],
         labels=np.asarray(labels, np.int32)[order],
         ids=tuple(ids[index] for index in order),
+        class_names=CLASS_NAMES,
     )

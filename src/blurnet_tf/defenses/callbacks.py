@@ -1,4 +1,4 @@
-"""Callbacks for training a defence."""
+"""A callback for training with the total-variation penalty."""
 
 from __future__ import annotations
 
@@ -15,18 +15,14 @@ from blurnet_tf.numerics import total_variation
 class TVLossCallback(keras.callbacks.Callback):
     """Set the weight of the total-variation penalty at each epoch, and log the total variation of the feature maps.
 
-    The weight is that of the `TotalVariation` regularizer of one layer (Eq. 5). It rises on a straight line from 0 in
-    epoch 0 to `alpha` in epoch `ramp_epochs`, and stays there; without a ramp it is `alpha` from the start. It depends
-    on the epoch alone, so a training that was interrupted goes on with the right weight.
-
-    Two entries join the logs of each epoch, so `History`, the progress bar and a `CSVLogger` that comes later in the
-    list show them: `tv_weight`, the weight in that epoch, and `total_variation`, the mean over `images` and channels of
-    Eq. 4 on the layer's output at the end of that epoch.
+    The weight is that of the `TotalVariation` regularizer of one layer (Eq. 5). It rises linearly from 0 in epoch 0 to
+    `alpha` in epoch `ramp_epochs`, and stays there. It depends on the epoch alone, so a resumed training has the right
+    weight. The logs of each epoch get `tv_weight`, the weight in that epoch, and `total_variation`, the mean over
+    `images` and channels of Eq. 4 on the layer's output at its end; a `CSVLogger` shows them if it comes later.
 
     Args:
         images: float32 (n, H, W, 3) in [0, 1]. The images whose feature maps are measured; a few hundred will do.
-        alpha: The weight to reach; `None` takes the regularizer's own. The regularizer has it from the start of the
-            training, so a model that is saved on the way has it too.
+        alpha: The weight to reach; `None` takes the regularizer's own. A model that is saved on the way has it too.
         ramp_epochs: Epochs until the weight is reached, at least 0.
         layer: Name of the layer that has the regularizer.
         batch_size: How many images are measured at once.
@@ -54,15 +50,11 @@ class TVLossCallback(keras.callbacks.Callback):
         if ramp_epochs < 0:
             raise ValueError(f"`ramp_epochs` must be at least 0. Received: ramp_epochs={ramp_epochs}")
         self.images = np.asarray(images, np.float32)
-        if self.images.ndim != 4 or not len(self.images):
-            raise ValueError(
-                f"`images` must have the shape (n, H, W, 3) with n > 0. Received: shape={self.images.shape}"
-            )
+        shape = self.images.shape
+        if len(shape) != 4 or not shape[0]:
+            raise ValueError(f"`images` must have the shape (n, H, W, 3) with n > 0. Received: shape={shape}")
         self.alpha = None if alpha is None else TotalVariation(alpha).alpha
-        self.ramp_epochs = ramp_epochs
-        self.layer = layer
-        self.batch_size = batch_size
-        self._variable: Any = None
+        self.ramp_epochs, self.layer, self.batch_size = ramp_epochs, layer, batch_size
 
     def weight(self, epoch: int) -> float:
         """Return the weight of the penalty in `epoch`, counted from 0."""
@@ -70,30 +62,25 @@ class TVLossCallback(keras.callbacks.Callback):
         return alpha * min(1.0, epoch / self.ramp_epochs) if self.ramp_epochs else alpha
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Hand the weight over to a variable, and have the steps traced anew: an earlier trace may hold a float."""
         regularizer = self._regularizer()
         self._variable = regularizer.schedule(regularizer.alpha if self.alpha is None else self.alpha)
-        self.model.make_train_function(force=True)
+        self.model.make_train_function(force=True)  # an earlier trace may hold the weight as a constant
         self.model.make_test_function(force=True)
         self._maps = keras.Model(self.model.input, self.model.get_layer(self.layer).output)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the weight for this epoch."""
         weight = self.weight(epoch)
         changed = float(self._variable) != np.float32(weight)
         self._variable.assign(weight)
-        if changed and keras.backend.backend() == "jax":
-            # JAX compiles a variable that the model does not own into the step as a constant.
+        if changed and keras.backend.backend() == "jax":  # which compiles a variable outside the model as a constant
             self.model.make_train_function(force=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Log the weight and the total variation."""
         if logs is not None:
             logs["tv_weight"] = self.weight(epoch)
             logs["total_variation"] = self.measure()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Take the weight from the regularizer's Python float again."""
         self._regularizer().settle()
 
     def measure(self) -> float:

@@ -7,11 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-KERNELS: tuple[str, ...] = ("box", "gaussian", "binomial")
+WINDOWS: tuple[str, ...] = ("box", "gaussian", "binomial")
 
 
 def check_size(size: int) -> int:
-    """Return `size` as an `int`, or raise ValueError if it is not a positive odd integer."""
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1 or size % 2 == 0:
         raise ValueError(f"`size` must be a positive odd integer. Received: size={size!r}")
     return int(size)
@@ -22,39 +21,36 @@ def default_sigma(size: int) -> float:
     return 0.3 * ((size - 1) * 0.5 - 1) + 0.8
 
 
-def blur_kernel(name: str, size: int, sigma: float | None = None) -> NDArray[np.float32]:
-    """Return a low-pass kernel whose weights are positive and sum to 1.
+def blur_kernel(window: str, size: int, sigma: float | None = None) -> NDArray[np.float32]:
+    """Return a low-pass kernel, float32 (size, size), whose weights are positive and sum to 1.
 
     Args:
-        name: "box", all weights alike, the kernel that reproduces the paper's Table 1; "gaussian"; or "binomial", the
+        window: "box", all weights alike, the kernel that reproduces the paper's Table 1; "gaussian"; or "binomial", the
             rows of Pascal's triangle, which tend to a Gaussian of variance (size - 1) / 4.
         size: Side in pixels, odd.
         sigma: Standard deviation in pixels, for "gaussian" only. `None` takes OpenCV's rule, `default_sigma(size)`.
 
-    Returns:
-        float32 (size, size).
-
     Raises:
-        ValueError: An unknown name, a size that is not odd and positive, a sigma that is not positive or not used.
+        ValueError: An unknown window, a size that is not odd and positive, a sigma that is not positive or not used.
 
     Example:
         >>> blur_kernel("binomial", 3)[1]
         array([0.125, 0.25 , 0.125], dtype=float32)
     """
     size = check_size(size)
-    if sigma is not None and (name != "gaussian" or not (math.isfinite(sigma) and sigma > 0)):
+    if sigma is not None and (window != "gaussian" or not (math.isfinite(sigma) and sigma > 0)):
         raise ValueError(
-            "`sigma` must be a positive number, given only with kernel='gaussian'. "
-            f"Received: sigma={sigma!r}, kernel={name!r}"
+            "`sigma` must be a positive number, given only with window='gaussian'. "
+            f"Received: sigma={sigma!r}, window={window!r}"
         )
-    if name == "box":
+    if window == "box":
         row = np.ones(size)
-    elif name == "gaussian":
+    elif window == "gaussian":
         distance = np.arange(size) - size // 2
         row = np.exp(-(distance**2) / (2 * (sigma or default_sigma(size)) ** 2))
-    elif name == "binomial":
+    elif window == "binomial":
         row = np.array([math.comb(size - 1, i) for i in range(size)], np.float64)
     else:
-        raise ValueError(f"`kernel` must be one of 'box', 'gaussian', 'binomial'. Received: kernel={name!r}")
+        raise ValueError(f"`window` must be one of 'box', 'gaussian', 'binomial'. Received: window={window!r}")
     row = row / row.sum()
     return np.outer(row, row).astype(np.float32)

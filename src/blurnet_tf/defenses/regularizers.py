@@ -26,10 +26,7 @@ class ChannelLInf(keras.Regularizer):
     """L-infinity penalty on a depthwise kernel, Eq. 3: ``alpha * sum_j max |W[:, :, j]|``.
 
     Args:
-        alpha: Weight of the penalty, at least 0.
-
-    Raises:
-        ValueError: `alpha` is negative or not finite.
+        alpha: Weight of the penalty, finite and at least 0, or ValueError.
 
     Example:
         >>> layer = keras.layers.DepthwiseConv2D(5, depthwise_regularizer=ChannelLInf(0.1))
@@ -43,7 +40,6 @@ class ChannelLInf(keras.Regularizer):
         return self.alpha * channel_linf(x)
 
     def get_config(self) -> dict[str, Any]:
-        """Return `alpha` as it was given."""
         return {"alpha": self.alpha}
 
 
@@ -52,14 +48,11 @@ class TotalVariation(keras.Regularizer):
     """Total-variation penalty on feature maps, Eq. 5: ``alpha / (N K) * sum_nk TV(F[n, :, :, k])``.
 
     For use as `activity_regularizer`: the layer then adds Eq. 5 to the loss. Keras from 3.14 on divides what an
-    activity regularizer returns by the batch size N by itself, as its documentation always said; earlier releases do
-    not. So a call returns N times Eq. 5 under the new ones, and Eq. 5 under the old.
+    activity regularizer returns by the batch size N, earlier releases do not: so a call returns N times Eq. 5 under
+    the new ones, and Eq. 5 under the old.
 
     Args:
-        alpha: Weight of the penalty, at least 0. The paper takes 1e-4 and 1e-5.
-
-    Raises:
-        ValueError: `alpha` is negative or not finite.
+        alpha: Weight of the penalty, finite and at least 0, or ValueError. The paper takes 1e-4 and 1e-5.
 
     Example:
         >>> layer = keras.layers.Conv2D(64, 8, activation="relu", activity_regularizer=TotalVariation(1e-4))
@@ -77,10 +70,9 @@ class TotalVariation(keras.Regularizer):
         return penalty if KERAS_DIVIDES_BY_BATCH else penalty / ops.cast(ops.shape(x)[0], "float32")
 
     def schedule(self, alpha: float) -> Any:
-        """Set `alpha`, take the weight from a `keras.Variable` from now on, and return that variable.
+        """Set `alpha`, read the weight from a `keras.Variable` from now on, and return that variable.
 
-        A compiled training step reads a variable anew at each step, where it would freeze a Python float. It is always
-        the same variable, because a step compiled in an earlier `fit` still reads it.
+        A compiled step would freeze a Python float. It is always the same variable: an earlier `fit` may still read it.
         """
         self.alpha = _check_alpha(alpha)
         if self._variable is None:
@@ -89,15 +81,10 @@ class TotalVariation(keras.Regularizer):
         return self._variable
 
     def settle(self) -> None:
-        """Take the weight from the Python float `alpha` again.
-
-        Outside `fit` the float counts, so that a saved graph refers to no variable that the model does not own. After a
-        `fit` that was interrupted, call it before `tf.saved_model.save`.
-        """
+        """Read the weight from the float `alpha` again. After an interrupted `fit`, call it before saving the model."""
         self._scheduled = False
         if self._variable is not None:
             self._variable.assign(self.alpha)
 
     def get_config(self) -> dict[str, Any]:
-        """Return `alpha` as it was given, or as a `TVLossCallback` left it."""
         return {"alpha": self.alpha}

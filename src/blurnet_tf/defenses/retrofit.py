@@ -1,50 +1,45 @@
-"""A defence in a Keras model that somebody else built: a blur after one of its layers, or a penalty on its maps."""
+"""A defence in any Keras model: a blur after one of its layers, or a penalty on its maps."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
-from blurnet_tf.defenses.graphs import copied_inputs, copy_state, has_graph, plain_graph, rebuilt, walk
 from blurnet_tf.defenses.regularizers import TotalVariation
+
+_CALLED_ONCE = "`layer` must name a layer that is called once. Received: layer={!r}, which is called more often"
 
 
 def defend(model: keras.Model, layer: str, defense: keras.layers.Layer | TotalVariation) -> keras.Model:
     """Return a copy of `model`, weights included, with a defence after one of its layers.
 
     All that read the maps of that layer, the outputs of the model among them, read the defended ones. The copy shares
-    nothing with `model`, which stays as it is. Weights, trainable flags, dtypes, regularizers and the names of layers
-    are kept. `defense` is trainable also in a frozen model, so that a filter can be learned alone. The copy is a plain
-    functional model, and so are the models inside it; it is not compiled. It is saved as `.keras` like any other, and
-    loaded after `import blurnet_tf`.
+    nothing with `model`, but has the same weights, trainable flags, dtypes, regularizers and layer names. `defense` is
+    trainable also in a frozen model, so that a filter can be learned alone. The copy and the models inside it are plain
+    functional models, not compiled, which load from `.keras` files after `import blurnet_tf`.
 
     Layers are rebuilt from their configurations, as by `keras.models.clone_model`: your own need a `get_config`,
     and a Python lambda in a `Lambda` layer is refused by Keras unless `keras.config.enable_unsafe_deserialization()`.
-
-    The paper's maps are those of the first convolution after its ReLU. Where the ReLU is a layer of its own, name it.
+    The paper's maps are those of the first convolution after its ReLU: name that layer if it is one of its own.
 
     Args:
         model: Functional, or Sequential and built; channels last. A subclassed model has no graph to put a layer into.
         layer: Name of a layer that is called once and gives maps (n, H, W, channels); "inner/layer" for one in a model
             inside. `TVLossCallback` finds the layers of the outermost model only.
-        defense: `FixedBlur`, `LearnableBlur` or another layer that keeps the shape: a copy of it follows `layer`. Or
-            `TotalVariation`: a copy of it becomes the `activity_regularizer` of `layer`.
-
-    Returns:
-        A functional model from the inputs to the outputs of `model`.
+        defense: A layer that keeps the shape, such as `FixedBlur`: a copy of it follows `layer`. Or a `TotalVariation`:
+            a copy of it becomes the `activity_regularizer` of `layer`.
 
     Raises:
-        ValueError: The model has no graph or has its channels first; the layer is unknown, an input, called more than
-            once, or gives no maps; the name of `defense` is taken, or it changes the shape; the layer has a penalty
-            already, or cannot have one.
+        ValueError: The model, the layer or the defence is not as described, the name of `defense` is taken, or the
+            layer has a penalty already or cannot have one.
 
     Example:
         >>> from blurnet_tf import FixedBlur
-        >>> image = keras.Input((32, 32, 3))
-        >>> maps = keras.layers.Conv2D(8, 3, activation="relu", name="stem")(image)
-        >>> plain = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(maps))
+        >>> stem = keras.layers.Conv2D(8, 3, activation="relu", name="stem")
+        >>> plain = keras.Sequential([keras.Input((32, 32, 3)), stem, keras.layers.GlobalMaxPooling2D(name="pool")])
         >>> [one.name for one in defend(plain, "stem", FixedBlur(5, name="blur")).layers[1:]]
         ['stem', 'blur', 'pool']
         >>> defend(plain, "stem", TotalVariation(1e-4)).get_layer("stem").activity_regularizer.alpha
@@ -55,7 +50,7 @@ def defend(model: keras.Model, layer: str, defense: keras.layers.Layer | TotalVa
             "`defense` must be a layer, such as FixedBlur(5) or LearnableBlur(5), or a TotalVariation. "
             f"Received: defense={defense!r}"
         )
-    if not has_graph(model):
+    if not _has_graph(model):
         raise ValueError(
             "`model` must be a functional or a built Sequential model: a defence is put into the graph of its layers. "
             f"Received: a model of class {type(model).__name__}"
@@ -72,19 +67,18 @@ class _Copier:
         self._called = False
 
     def copy(self, model: Any) -> Any:
-        """Return a copy of a model, weights included."""
-        graph = plain_graph(model)
-        call = self._call_and_defend if model is self._parent else _call
-        copy = keras.models.clone_model(graph, copied_inputs(graph), self._copy_operation, call)
+        graph = _plain_graph(model)
+        call = self._call_and_defend if model is self._parent else None
+        copy = keras.models.clone_model(graph, _copied_inputs(graph), self._copy_operation, call)
         for operation in graph.operations:
-            if id(operation) in self._copies and not has_graph(operation):  # inputs have no state
-                copy_state(operation, self._copies[id(operation)])
+            if id(operation) in self._copies and not _has_graph(operation):  # inputs have no state
+                _copy_state(operation, self._copies[id(operation)])
         return copy
 
     def _copy_operation(self, operation: Any) -> Any:
         """Return the copy of a layer or another operation, always the same one: what is shared stays shared."""
         if id(operation) not in self._copies:
-            copy = self.copy(operation) if has_graph(operation) else rebuilt(operation)
+            copy = self.copy(operation) if _has_graph(operation) else _rebuilt(operation)
             if operation is self._target and isinstance(self._defense, TotalVariation):
                 self._penalise(copy)
             self._copies[id(operation)] = copy
@@ -96,7 +90,7 @@ class _Copier:
         if operation is not self._copies.get(id(self._target)):
             return maps
         if self._called:
-            raise ValueError(_called_more_than_once(self._layer))
+            raise ValueError(_CALLED_ONCE.format(self._layer))
         self._called = True
         shape: Any = getattr(maps, "shape", ())
         if len(shape) != 4 or shape[-1] is None:
@@ -107,7 +101,7 @@ class _Copier:
             )
         if isinstance(self._defense, TotalVariation):
             return maps
-        defense = rebuilt(self._defense)
+        defense = _rebuilt(self._defense)
         defended = defense(maps)
         if defended.shape != shape:
             raise ValueError(
@@ -115,22 +109,22 @@ class _Copier:
                 f"Received: {type(defense).__name__}, which makes {defended.shape} of {shape}"
             )
         if self._defense.built:
-            copy_state(self._defense, defense)
+            _copy_state(self._defense, defense)
         return defended
 
     def _penalise(self, copy: Any) -> None:
-        """Set the penalty on the copy of the target, if that layer can have it, and keep it in a file."""
+        """Set the penalty on the copy of the target, if that layer can have it and its configuration has it too."""
         if copy.activity_regularizer is not None:
             raise ValueError(
                 "`layer` must name a layer without an activity_regularizer. "
                 f"Received: layer={self._layer!r}, which has one: {type(copy.activity_regularizer).__name__}"
             )
-        copy.activity_regularizer = rebuilt(self._defense)
+        copy.activity_regularizer = _rebuilt(self._defense)
         try:
-            kept = rebuilt(copy).activity_regularizer
+            saved = isinstance(_rebuilt(copy).activity_regularizer, TotalVariation)
         except (TypeError, ValueError):  # its constructor does not know the argument
-            kept = None
-        if not isinstance(kept, TotalVariation):
+            saved = False
+        if not saved:
             raise ValueError(
                 "`layer` must name a layer whose configuration keeps an activity_regularizer. "
                 f"Received: layer={self._layer!r} of class {type(copy).__name__}. "
@@ -139,8 +133,8 @@ class _Copier:
 
 
 def _find(model: Any, layer: str, defense: Any) -> tuple[Any, Any]:
-    """Return the layer of that path and the model that it is in, or raise ValueError."""
-    found = {path: (parent, one) for path, parent, one in walk(model)}
+    """Return the model that holds the layer of that path, and the layer; raise ValueError if it cannot be defended."""
+    found = {path: (parent, one) for path, parent, one in _walk(model)}
     if layer not in found:
         close = [path for path in found if path.split("/")[-1] == layer]
         close = close or difflib.get_close_matches(str(layer), found, n=3)
@@ -153,24 +147,58 @@ def _find(model: Any, layer: str, defense: Any) -> tuple[Any, Any]:
             "model behind a blur: keras.Sequential([keras.Input(shape), FixedBlur(3), model])"
         )
     if len({id(other) for other, one in found.values() if one is target}) > 1:
-        raise ValueError(_called_more_than_once(layer))
-    if getattr(defense, "name", None) in {operation.name for operation in plain_graph(parent).operations}:
+        raise ValueError(_CALLED_ONCE.format(layer))
+    if getattr(defense, "name", None) in {operation.name for operation in _plain_graph(parent).operations}:
         raise ValueError(
             f"`defense` must have a name that is free in the model. Received: name={defense.name!r}. "
             f"Give it another: {type(defense).__name__}(..., name=...)"
         )
     for one in parent.layers:
         if getattr(one, "data_format", None) == "channels_first":
-            raise ValueError(
-                "`model` must have channels last throughout. "
-                f"Received: layer '{one.name}' with data_format='channels_first'"
-            )
+            received = f"layer '{one.name}' with data_format='channels_first'"
+            raise ValueError(f"`model` must have channels last throughout. Received: {received}")
     return parent, target
 
 
-def _called_more_than_once(layer: str) -> str:
-    return f"`layer` must name a layer that is called once. Received: layer={layer!r}, which is called more often"
+def _walk(model: Any, folder: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Give the path, the model and the layer of every layer of a model and of those inside it."""
+    for layer in _plain_graph(model).layers:
+        yield folder + layer.name, model, layer
+        if _has_graph(layer):
+            yield from _walk(layer, f"{folder}{layer.name}/")
 
 
-def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
-    return operation(*args, **kwargs)
+def _has_graph(operation: Any) -> bool:
+    """Say whether this is a functional or a built Sequential model that computes what its graph says."""
+    if isinstance(operation, keras.Sequential):
+        return operation.built and hasattr(operation, "inputs") and type(operation).call is keras.Sequential.call
+    # Keras does not name the class of functional models: it is the one made of `Function` and `Model`.
+    kinds: list[Any] = [one for one in type(operation).__mro__ if one.__bases__ == (keras.Function, keras.Model)]
+    return bool(kinds) and type(operation).call is kinds[0].call
+
+
+def _plain_graph(model: Any) -> Any:
+    """Return a plain functional model of the same layers: Keras copies neither Sequential nor compiled models."""
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+def _copied_inputs(graph: Any) -> Any:
+    """Return new inputs for the copy of a plain graph, with its structure. Keras drops their names and `optional`."""
+    layers = {id(layer.output): layer for layer in graph.layers if isinstance(layer, keras.layers.InputLayer)}
+    return keras.tree.map_structure(lambda tensor: _rebuilt(layers[id(tensor)]).output, graph.input)
+
+
+def _rebuilt(one: Any) -> Any:
+    """Return a new layer, operation or regularizer of the same configuration."""
+    return type(one).from_config(one.get_config())
+
+
+def _copy_state(source: Any, copy: Any) -> None:
+    """Copy the variables of a layer, and which of them are trained."""
+    for old, new in zip(getattr(source, "variables", ()), getattr(copy, "variables", ()), strict=True):
+        new.assign(old)
+        new.trainable = old.trainable
+    if hasattr(copy, "finalize_state"):  # a Normalization computes with what it made of its variables
+        copy.finalize_state()

@@ -1,17 +1,17 @@
-"""The white-box evaluation: attack a model that the attacker knows, its defence included, and the floor under that."""
+"""Attacking and scoring: one attack, on one model, scored by it or by others; and the floor under that."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from blurnet_tf.attacks.contract import Attack, AttackResult
 from blurnet_tf.attacks.inputs import Model
-from blurnet_tf.attacks.rp2 import RP2, AttackResult
 from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation.records import Record
-from blurnet_tf.evaluation.scoring import score
+from blurnet_tf.evaluation.scoring import PlainSticker, score
 
 
 def other_classes(split: Split) -> tuple[int, ...]:
@@ -24,47 +24,38 @@ def other_classes(split: Split) -> tuple[int, ...]:
     return tuple(sorted(set(range(len(split.class_names))) - set(split.labels.tolist())))
 
 
-def attack_white_box(
-    attack: RP2,
+def attack_and_score(
+    attack: Attack,
     model: Model,
     split: Split,
-    targets: Sequence[int],
-    mask: ArrayLike,
     *,
-    name: str,
-    scored_by: Model | None = None,
-    palette: ArrayLike | None = None,
+    targets: Sequence[int] | None,
+    mask: ArrayLike | None,
+    source: str,
+    victims: Mapping[str, Model] | None = None,
 ) -> tuple[list[Record], AttackResult]:
-    """Attack `model` once for each target, all in one batch, and score it on what comes out.
+    """Attack `model` once for each target, all in one call, and score models on what comes out.
 
     Args:
-        attack: The settings.
-        model: What the attack differentiates: the whole model, with its defence.
+        attack: Any attack.
+        model: What it sees and differentiates: the whole model, with its defence.
         split: The images; their labels are the true classes.
-        targets: Classes that the attack wants, none of them a label.
-        mask: float32 (H, W, 1), where the sticker may be.
-        name: The name of the model in the records.
-        scored_by: What the success is counted on; by default `model`. The same weights in float32, where `model`
-            computes in less.
-        palette: Printable colours, for an NPS term.
+        targets: Classes that the attack wants, none of them a label; `None` moves away from the labels.
+        mask: float32 (H, W, 1), where the attack may act; `None` is the whole image.
+        source: The name of `model` in the records.
+        victims: The models that are scored, by their names in the records. By default `model` itself: a white box. So
+            is the same one in float32, by the name `source`, where `model` computes in less. Others are a transfer.
 
     Returns:
-        A record for each target and image, by target, and the result of the attack.
+        A record for each victim, target and image, in this order, and the result of the attack.
     """
-    result = attack(model, split.images, list(targets), mask, labels=split.labels, palette=palette)
+    result = attack(model, split.images, targets=targets, mask=mask, labels=split.labels)
+    adversarial = result.apply(split.images)
     records = [
         record
-        for target, adversarial in zip(targets, result.apply(split.images), strict=True)
-        for record in score(
-            model if scored_by is None else scored_by,
-            split,
-            adversarial,
-            source=name,
-            victim=name,
-            target=target,
-            penalty=attack.penalty,
-            seed=attack.seed,
-        )
+        for name, victim in ({source: model} if victims is None else victims).items()
+        for target, images in zip(result.targets or (None,), adversarial, strict=True)
+        for record in score(victim, split, images, attack=attack, source=source, victim=name, target=target)
     ]
     return records, result
 
@@ -72,33 +63,14 @@ def attack_white_box(
 def cover(model: Model, split: Split, mask: NDArray[np.float32], *, name: str, draws: int = 20) -> list[Record]:
     """Cover the masked pixels with plain stickers and score `model`: what changes predictions without any attack.
 
-    Args:
-        model: Maps images to logits.
-        split: The images.
-        mask: float32 (H, W, 1), 0 or 1.
-        name: The name of the model in the records.
-        draws: How many stickers of a random colour, uniform in RGB; draw k is made from seed k. Each has one colour:
-            a colour for each pixel would be grey on average, and vanish behind a blur.
-
-    Returns:
-        A record for each sticker and image, with `source` "white", "black" or "random", `target` None and `penalty` 0.
-        `seed` is the number of the draw.
+    A white and a black sticker and `draws` of a random colour, uniform in RGB; draw k is made from seed k. Each has one
+    colour: a colour for each pixel would be grey on average, and vanish behind a blur. There is a record for each
+    sticker and image, with `attack` "white", "black" or "random", no source, digest or target, and `penalty` 0.
     """
-    shape = split.images.shape[1:]
-    stickers = [("white", 0, np.ones(shape)), ("black", 0, np.zeros(shape))]
-    colours = [np.random.default_rng(draw).uniform(size=3) for draw in range(draws)]
-    stickers += [("random", draw, np.broadcast_to(colour, shape)) for draw, colour in enumerate(colours)]
-    return [
-        record
-        for source, seed, sticker in stickers
-        for record in score(
-            model,
-            split,
-            np.where(mask > 0, sticker.astype(np.float32), split.images),
-            source=source,
-            victim=name,
-            target=None,
-            penalty=0.0,
-            seed=seed,
-        )
-    ]
+    stickers: list[tuple[PlainSticker, ArrayLike]] = [(PlainSticker("white"), 1.0), (PlainSticker("black"), 0.0)]
+    stickers += [(PlainSticker("random", draw), np.random.default_rng(draw).uniform(size=3)) for draw in range(draws)]
+    records = []
+    for sticker, colour in stickers:
+        images = np.where(mask > 0, np.asarray(colour, np.float32), split.images)
+        records += score(model, split, images, attack=sticker, source="", victim=name, target=None)
+    return records

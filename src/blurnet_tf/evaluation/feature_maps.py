@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.numerics import total_variation
+
 
 def map_layers(model: keras.Model) -> tuple[str, ...]:
     """Return the names of the layers that give maps (n, H, W, channels), in the order of the model.
@@ -23,16 +25,13 @@ def map_layers(model: keras.Model) -> tuple[str, ...]:
 def layer_maps(
     model: keras.Model, images: NDArray[np.float32], layers: Sequence[str] | None = None, *, batch_size: int = 512
 ) -> dict[str, NDArray[np.float32]]:
-    """Return what leaves each of some layers: behind its activation, and behind a blur if the layer is one.
+    """Return what leaves layers, behind their activation, by name: float32 (n, h, w, channels).
 
     Args:
         model: A functional or sequential Keras model.
         images: float32 (n, H, W, 3) in [0, 1].
         layers: Their names; by default `map_layers(model)`.
         batch_size: Images in one call of the model.
-
-    Returns:
-        By name float32 (n, h, w, channels).
 
     Raises:
         ValueError: The model has no such layer, or what leaves it are no maps.
@@ -52,3 +51,16 @@ def layer_maps(
     return {
         name: np.concatenate([np.asarray(keras.ops.cast(part[name], "float32")) for part in parts]) for name in names
     }
+
+
+def roughness(model: keras.Model, images: NDArray[np.float32]) -> dict[str, float]:
+    """Return the total variation of the maps of the first layer of a `lisa_cnn`, behind its ReLU.
+
+    `total_variation` is Eq. 4 as the mean over images and channels; `relative_total_variation` the same divided by the
+    mean sum of |F|, which no scaling of the maps changes.
+    """
+    layer = "conv1_relu" if "conv1_relu" in map_layers(model) else "conv1"
+    maps = layer_maps(model, images, [layer])[layer]
+    variation = float(np.asarray(total_variation(maps), np.float64).mean())
+    size = float(np.abs(maps).sum((1, 2), dtype=np.float64).mean())
+    return {"total_variation": variation, "relative_total_variation": variation / size}

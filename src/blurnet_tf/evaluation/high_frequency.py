@@ -16,8 +16,8 @@ from blurnet_tf.evaluation.spectra import RADIUS, high_frequency_ratio, pooled_p
 from blurnet_tf.files import atomic_path
 
 KINDS: tuple[str, ...] = ("clean", "attacked", "difference")
-"""What is measured of a layer: its maps of the clean and of the attacked images, and the latter less the former. Behind
-a blur the difference is the blurred difference, since a blur is linear."""
+"""What is measured of a layer: its maps of clean and attacked images, and the latter less the former. Behind a blur the
+difference is the blurred difference, since a blur is linear."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,20 +48,13 @@ class Measured:
 
     def describe(self, radii: Sequence[float]) -> dict[str, object]:
         """Return energy and shares of each kind as JSON can write it; `None` where the maps are too small."""
-        kinds = {
-            kind: {
-                "energy": self.energy(kind),
-                "share_beyond": {
-                    f"{radius:g}": self.share(kind, radius) if self.tells(radius) else None for radius in radii
-                },
-            }
-            for kind in KINDS
-        }
-        return {"shape": list(self.shape), **kinds}
+        known = {f"{radius:g}": radius if tells(self.shape, radius) else None for radius in radii}
 
-    def tells(self, radius: float) -> bool:
-        """Whether the maps have a frequency other than 0 up to this radius; if not, all their energy lies beyond it."""
-        return tells(self.shape, radius)
+        def shares(kind: str) -> dict[str, float | None]:
+            return {name: None if radius is None else self.share(kind, radius) for name, radius in known.items()}
+
+        kinds = {kind: {"energy": self.energy(kind), "share_beyond": shares(kind)} for kind in KINDS}
+        return {"shape": list(self.shape), **kinds}
 
 
 def tells(shape: Sequence[int], radius: float) -> bool:
@@ -77,14 +70,7 @@ def tells(shape: Sequence[int], radius: float) -> bool:
 def measure(
     layer: str, clean: NDArray[np.floating], attacked: NDArray[np.floating], *, radius: float = RADIUS
 ) -> Measured:
-    """Measure maps of the same images, clean and attacked.
-
-    Args:
-        layer: The name of the layer that they are from.
-        clean: Floating (n, H, W, maps).
-        attacked: The same shape.
-        radius: In cycles per pixel; see `high_frequency_ratio`.
-    """
+    """Measure the maps (n, H, W, maps) of a layer, of the same images clean and attacked."""
     maps = dict(zip(KINDS, (clean, attacked, np.subtract(attacked, clean, dtype=np.float64)), strict=True))
     return Measured(
         layer=layer,
@@ -100,12 +86,6 @@ def measure_layers(
 ) -> dict[str, Measured]:
     """Measure every layer of a model that gives maps large enough for the radius, in the order of the model.
 
-    Args:
-        model: A functional or sequential Keras model.
-        clean: float32 (n, H, W, 3) in [0, 1].
-        attacked: The same shape.
-        radius: In cycles per pixel of each layer's maps.
-
     Example:
         >>> measured = measure_layers(model, images, 1 - images)
         >>> list(measured), measured["conv1"].ratios["clean"].shape  # those of conv3 have 2x2 pixels
@@ -117,11 +97,7 @@ def measure_layers(
 
 
 def strongest_maps(maps: NDArray[np.floating], count: int) -> list[int]:
-    """Return the numbers of the maps that vary most, the most varying first.
-
-    Args:
-        maps: Floating (H, W, maps).
-        count: How many, if there are as many.
+    """Return the numbers of the `count` maps of (H, W, maps) that vary most, the most varying first.
 
     Example:
         >>> strongest_maps(np.array([[[0, 1, 3], [0, 2, 1]]]), 2)
@@ -135,10 +111,7 @@ def write_ratios(
 ) -> None:
     """Write the ratio of every map of every image to a CSV file, atomically, with six significant digits.
 
-    Args:
-        path: The file.
-        measured: Layers, each with the weights and the variant that they are of.
-        images: The names of the images.
+    Each layer of `measured` comes with the weights and the variant that it is of; `images` are names.
     """
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

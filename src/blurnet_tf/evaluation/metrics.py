@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,23 +12,14 @@ from typing import NamedTuple
 
 from blurnet_tf.evaluation.records import Record
 
-Z_95: float = 1.959963984540054
-"""The quantile of the normal distribution that leaves 2.5% on each side."""
+Z_95: float = 1.959963984540054  # the quantile of the normal distribution that leaves 2.5% on each side
 
 
 def wilson(share: float, n: int, z: float = Z_95) -> tuple[float, float]:
-    """Return Wilson's interval of a share (Wilson 1927), by default the one of 95%.
+    """Return Wilson's interval of a share in [0, 1] (Wilson 1927), by default the one of 95%: low and high, in [0, 1].
 
-    Args:
-        share: The measured share, in [0, 1]. It may be a mean of several shares of the same `n` images.
-        n: How many independent trials it is a share of.
-        z: Quantile of the normal distribution.
-
-    Returns:
-        Low and high, in [0, 1].
-
-    Raises:
-        ValueError: `share` is outside [0, 1], or `n` is not positive.
+    `n` is how many independent trials it is a share of, at least 1; `z` a quantile of the normal distribution. The
+    share may be a mean of several of the same `n` images.
 
     Example:
         >>> low, high = wilson(0.9, 40); round(low, 3), round(high, 3)
@@ -42,11 +35,7 @@ def wilson(share: float, n: int, z: float = Z_95) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of images, with what is known of it: `count` of `n`.
-
-    Raises:
-        ValueError: `n` is 0, or `count` is not among 0..n.
-    """
+    """A share of images, with what is known of it: `count` of `n`, which is at least 1."""
 
     count: int
     n: int
@@ -61,12 +50,7 @@ class Rate:
         return self.count / self.n
 
     def interval(self, z: float = Z_95) -> tuple[float, float]:
-        """Return Wilson's interval, by default the one of 95%: low and high, in [0, 1]; see `wilson`.
-
-        Example:
-            >>> low, high = Rate(36, 40).interval(); round(low, 3), round(high, 3)
-            (0.769, 0.96)
-        """
+        """Return `wilson` of the share."""
         return wilson(self.value, self.n, z)
 
 
@@ -84,10 +68,11 @@ class Spread:
 
 
 class Attack(NamedTuple):
-    """What the attacks of a sweep differ in: the wanted class, and lambda."""
+    """What the attacks of a sweep differ in: the wanted class, lambda, and all other settings but the seed."""
 
     target: int | None
     penalty: float
+    digest: str
 
 
 def accuracy(records: Iterable[Record]) -> Rate:
@@ -97,7 +82,7 @@ def accuracy(records: Iterable[Record]) -> Rate:
 
 def prediction_changed(records: Iterable[Record]) -> Rate:
     """Share of images whose prediction the attack changes, to whatever class: success in section 2.1 of the paper."""
-    return _share(records, _moved)
+    return _share(records, lambda record: record.adversarial_prediction != record.clean_prediction)
 
 
 def misclassified(records: Iterable[Record]) -> Rate:
@@ -106,11 +91,7 @@ def misclassified(records: Iterable[Record]) -> Rate:
 
 
 def target_reached(records: Iterable[Record]) -> Rate:
-    """Share of attacked images that are taken for the target.
-
-    Raises:
-        ValueError: A record has no target.
-    """
+    """Share of attacked images that are taken for the target; each record must have one."""
     records = list(records)
     if any(record.target is None for record in records):
         raise ValueError("`target_reached` needs a target in every record. Received: a record with target=None")
@@ -119,10 +100,9 @@ def target_reached(records: Iterable[Record]) -> Rate:
 
 def union(records: Iterable[Record]) -> Rate:
     """Share of images whose prediction at least one of their records changes: what all the attacks reach together."""
-    changed: dict[str, bool] = {}
-    for record in records:
-        changed[record.image] = changed.get(record.image, False) or _moved(record)
-    return Rate(sum(changed.values()), len(changed))
+    records = list(records)
+    changed = {one.image for one in records if one.adversarial_prediction != one.clean_prediction}
+    return Rate(len(changed), len({one.image for one in records}))
 
 
 def mean_dissimilarity(records: Sequence[Record]) -> float:
@@ -133,44 +113,31 @@ def mean_dissimilarity(records: Sequence[Record]) -> float:
 
 def by_attack(records: Iterable[Record]) -> dict[Attack, list[Record]]:
     """Return the records of each attack: the lowest target first, and for each target the lowest lambda first."""
-    groups: dict[Attack, list[Record]] = {}
-    for record in records:
-        groups.setdefault(Attack(record.target, record.penalty), []).append(record)
 
-    def place(attack: Attack) -> tuple[int, float]:
-        return -1 if attack.target is None else attack.target, attack.penalty
+    def place(record: Record) -> tuple[int, float, str]:
+        return -1 if record.target is None else record.target, record.penalty, record.attack_digest
 
-    return {attack: groups[attack] for attack in sorted(groups, key=place)}
+    groups = [list(group) for _, group in itertools.groupby(sorted(records, key=place), place)]
+    return {Attack(group[0].target, group[0].penalty, group[0].attack_digest): group for group in groups}
 
 
 def by_seed(records: Iterable[Record]) -> dict[int, list[Record]]:
     """Return the records of each seed, the lowest seed first."""
-    groups: dict[int, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.seed, []).append(record)
-    return {seed: groups[seed] for seed in sorted(groups)}
+    seed = operator.attrgetter("seed")
+    return {number: list(group) for number, group in itertools.groupby(sorted(records, key=seed), seed)}
 
 
 def average_over_attacks(records: Sequence[Record], rate: RateOf = prediction_changed) -> float:
-    """Return the mean of a rate over the attacks (target, lambda), in [0, 1]: "Average Success Rate" of Table 2.
-
-    Args:
-        records: Of one model and one seed.
-        rate: What is averaged, for example `target_reached`.
-    """
+    """Return the mean of a rate over the attacks of one model and seed, in [0, 1]: "Average Success Rate", Table 2."""
     _check_some("average_over_attacks", records)
     return statistics.mean(rate(group).value for group in by_attack(records).values())
 
 
 def worst_attack(records: Sequence[Record], rate: RateOf = prediction_changed) -> tuple[Attack, Rate]:
-    """Return the attack (target, lambda) with the highest rate, and that rate: "Worst Success Rate" of Table 2.
+    """Return the attack on one model with the highest rate, and that rate: "Worst Success Rate" of Table 2.
 
-    Of several seeds it is the attack whose rate, averaged over the seeds, is highest. Of equals it is the one with the
-    lowest target, and of these the one with the lowest lambda.
-
-    Args:
-        records: Of one model; each seed with the same images.
-        rate: What is compared, for example `target_reached`.
+    Of several seeds, each with the same images, it is the attack whose rate, averaged over the seeds, is highest. Of
+    equals it is the one with the lowest target, and of these the one with the lowest lambda.
     """
     _check_some("worst_attack", records)
     rates = {attack: rate(group) for attack, group in by_attack(records).items()}
@@ -179,20 +146,11 @@ def worst_attack(records: Sequence[Record], rate: RateOf = prediction_changed) -
 
 
 def over_seeds(records: Sequence[Record], figure: Callable[[list[Record]], float]) -> Spread:
-    """Compute a figure from the records of each seed alone, and return how it varies with the seed.
-
-    Args:
-        records: Of one or more seeds.
-        figure: From the records of one seed to a number, for example `mean_dissimilarity`.
-    """
+    """Compute a figure, such as `mean_dissimilarity`, from the records of each seed alone; return how it varies."""
     _check_some("over_seeds", records)
     figures = [figure(group) for group in by_seed(records).values()]
     # The mean of `statistics` is exact but for its last rounding: whatever the order, between the least and the most.
     return Spread(statistics.mean(figures), min(figures), max(figures))
-
-
-def _moved(record: Record) -> bool:
-    return record.adversarial_prediction != record.clean_prediction
 
 
 def _check_some(name: str, records: Sequence[Record]) -> None:

@@ -1,4 +1,4 @@
-"""Provenance: what a result came from, so that somebody else can make it again."""
+"""Provenance: what a result came from, so that others can make it again."""
 
 from __future__ import annotations
 
@@ -22,17 +22,14 @@ def git_commit(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
         ).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", ".")  # an environment inside somebody's repository is not part of that
+        git("ls-files", "--error-unmatch", ".")  # an environment inside another repository is not part of that
         return {"commit": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):  # no git, no repository, or no commit in it yet
         return None
 
 
 def environment(folder: str | os.PathLike[str] = PACKAGE) -> dict[str, Any]:
-    """Return versions of Python and of the loaded packages, the machine, and the git commit of `folder`.
-
-    By default that is the commit of this package, `None` where it is installed without its repository.
-    """
+    """Return versions of Python and of the loaded packages, the machine, and the git commit of `folder`, if any."""
     return {
         "python": platform.python_version(),
         # Of what runs, whichever distribution it came from: OpenCV and TensorFlow have several.

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from blurnet_tf.files import atomic_path
 
@@ -19,8 +20,10 @@ class Record:
     Attributes:
         image: The name of the image in its `Split`.
         label: The true class.
-        source: The model that the attack saw.
+        source: The model that the attack saw; empty for a plain sticker, which sees none.
         victim: The model that is scored. White box: the source itself.
+        attack: The attack's name, such as "RP2" or "bim"; "white", "black" or "random" for a plain sticker.
+        attack_digest: Of the attack's settings but the seed; empty for a plain sticker.
         target: The wanted class, or `None` for an attack without one.
         penalty: lambda of the attack.
         seed: Seed of the attack.
@@ -33,12 +36,20 @@ class Record:
     label: int
     source: str
     victim: str
+    attack: str
+    attack_digest: str
     target: int | None
     penalty: float
     seed: int
     clean_prediction: int
     adversarial_prediction: int
     dissimilarity: float
+
+
+_FIELDS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Record))
+_PARSERS: tuple[Callable[[str], Any], ...] = (
+    str, int, str, str, str, str, lambda text: int(text) if text else None, float, int, int, int, float,
+)  # fmt: skip
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> None:
@@ -51,12 +62,7 @@ def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> No
 
 
 def read_records(path: str | os.PathLike[str]) -> list[Record]:
-    """Read the records of a CSV file that `write_records` wrote.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A line is damaged; its number is named.
-    """
+    """Read the records of a CSV file that `write_records` wrote; a ValueError names a damaged line."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Records {path} do not exist. Run the experiment that writes them.")
@@ -67,21 +73,14 @@ def read_records(path: str | os.PathLike[str]) -> list[Record]:
             raise ValueError(
                 f"Records {path} must have the columns {', '.join(_FIELDS)}. Received: {', '.join(header)}"
             )
-        return [_parse(path, reader.line_num, line) for line in reader]
+        return [Record(**_parse(path, reader.line_num, line)) for line in reader]
 
 
-_FIELDS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Record))
-_PARSERS: tuple[Callable[[str], object], ...] = (
-    str, int, str, str, lambda text: int(text) if text else None, float, int, int, int, float,
-)  # fmt: skip
-
-
-def _parse(path: Path, number: int, line: Sequence[str]) -> Record:
+def _parse(path: Path, number: int, line: Sequence[str]) -> dict[str, Any]:
     try:
-        values = [parse(text) for parse, text in zip(_PARSERS, line, strict=True)]
+        return {name: parse(text) for name, parse, text in zip(_FIELDS, _PARSERS, line, strict=True)}
     except ValueError as error:
         raise ValueError(
             f"Records {path}, line {number}, must hold {len(_FIELDS)} values. Received: {','.join(line)!r} ({error}). "
             "Run the experiment again."
         ) from error
-    return Record(**dict(zip(_FIELDS, values, strict=True)))  # type: ignore[arg-type]

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from blurnet_tf.attacks.contract import Attack
 from blurnet_tf.attacks.inputs import Model
 from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.numerics import dissimilarity
 
 
+@dataclass(frozen=True)
+class PlainSticker:
+    """The identity of a plain sticker in records: no attack made it."""
+
+    name: str
+    seed: int = 0
+    digest: str = ""
+    penalty: float = 0.0
+
+
 def predict(model: Model, images: NDArray[np.float32], *, batch_size: int = 512) -> NDArray[np.int32]:
-    """Return the class with the largest logit for each image.
+    """Return the class with the largest logit for each image, int32 (n,).
 
     Args:
         model: Maps images to logits (n, classes).
         images: float32 (n, H, W, 3) in [0, 1].
         batch_size: Images in one call of the model.
-
-    Returns:
-        int32 (n,).
     """
     starts = range(0, len(images), batch_size)
     parts = [np.asarray(model(tf.constant(images[start : start + batch_size]))).argmax(axis=1) for start in starts]
@@ -35,51 +45,37 @@ def score(
     split: Split,
     adversarial: NDArray[np.float32],
     *,
+    attack: Attack | PlainSticker,
     source: str,
     victim: str,
     target: int | None,
-    penalty: float,
-    seed: int,
 ) -> list[Record]:
     """Return a record for each image of `split`.
 
     Args:
-        model: The victim: maps images to logits.
+        model: The victim.
         split: The clean images.
         adversarial: float32 (n, H, W, 3), the attacked images in the same order.
+        attack: What made them.
         source: Name of the model that the attack saw.
         victim: Name of `model`.
         target: The attack's target class, or `None`.
-        penalty: The attack's lambda.
-        seed: The attack's seed.
-
-    Raises:
-        ValueError: `adversarial` has another shape than the clean images.
     """
     if adversarial.shape != split.images.shape:
         raise ValueError(
             f"`adversarial` must have the shape {split.images.shape} of the clean images. "
             f"Received: shape={adversarial.shape}"
         )
-    columns: tuple[Any, ...] = (
-        split.ids,
-        split.labels.tolist(),
-        predict(model, split.images).tolist(),
-        predict(model, adversarial).tolist(),
-        np.asarray(dissimilarity(split.images, adversarial)).tolist(),
-    )
-    return [
-        Record(
-            image=image,
-            label=label,
-            source=source,
-            victim=victim,
-            target=target,
-            penalty=penalty,
-            seed=seed,
-            clean_prediction=clean,
-            adversarial_prediction=attacked,
-            dissimilarity=distance,
-        )
-        for image, label, clean, attacked, distance in zip(*columns, strict=True)
-    ]
+    shared: dict[str, Any] = {
+        "source": source, "victim": victim, "attack": attack.name, "attack_digest": attack.digest, "target": target,
+        "penalty": attack.penalty, "seed": attack.seed,
+    }  # fmt: skip
+    columns: dict[str, Sequence[Any]] = {
+        "image": split.ids,
+        "label": split.labels.tolist(),
+        "clean_prediction": predict(model, split.images).tolist(),
+        "adversarial_prediction": predict(model, adversarial).tolist(),
+        "dissimilarity": np.asarray(dissimilarity(split.images, adversarial)).tolist(),
+    }
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    return [Record(**shared, **row) for row in rows]

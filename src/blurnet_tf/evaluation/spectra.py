@@ -1,12 +1,9 @@
 """Spectra of images, feature maps and filters: how much of what varies varies fast.
 
-Everything here is NumPy, in float64. Maps are (..., H, W, channels), each channel alone; whatever stands before H is
-kept, so one image, a batch, or a batch for each of several attacks will do. A frequency is in cycles per pixel of the
-map that it is measured on, between -0.5 and 0.5 along each axis: 0.5 is light and dark in turn. Behind a stride of 2 a
-pixel is twice as large, so the same pattern has twice the frequency there.
-
-Spectra are shifted: the frequency 0, the mean of the map, is at ``[H // 2, W // 2]``, and the highest ones are at the
-edges.
+All is NumPy, in float64. Maps are real (..., H, W, channels) with at least one pixel, each channel alone. Frequencies
+are in cycles per pixel of the map that they are measured on, from -0.5 to 0.5 along each axis: 0.5 is light and dark in
+turn. Behind a stride of 2 the same pattern has twice the frequency. Spectra are shifted: the frequency 0, the mean of
+the map, is at ``[H // 2, W // 2]``, the highest ones are at the edges. A wrong argument is a ValueError.
 """
 
 from __future__ import annotations
@@ -18,10 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 RADIUS: float = 0.25
 """Where high frequencies begin, in cycles per pixel: half of the 0.5 that the pixels can hold along an axis."""
-
 HIGHEST: float = math.sqrt(0.5)
 """The radial frequency of the corners, in cycles per pixel, which no other exceeds."""
-
 FLOOR: float = -60.0
 """What counts as nothing in `log_spectrum`, in decibels: a thousandth of the strongest magnitude."""
 
@@ -29,10 +24,7 @@ _ROUNDING = 1e-14
 
 
 def radial_frequency(height: int, width: int) -> NDArray[np.float64]:
-    """Return the distance of each frequency from 0, ``sqrt(f_y**2 + f_x**2)``, in cycles per pixel.
-
-    Returns:
-        float64 (height, width), shifted; from 0 to at most `HIGHEST`.
+    """Return the distance of each frequency from 0, ``sqrt(f_y**2 + f_x**2)``, (height, width), at most `HIGHEST`.
 
     Example:
         >>> radial_frequency(1, 4)
@@ -43,26 +35,18 @@ def radial_frequency(height: int, width: int) -> NDArray[np.float64]:
 
 
 def power_spectrum(x: ArrayLike, *, keep_mean: bool = True) -> NDArray[np.float64]:
-    """Return the energy at each frequency, ``|FFT(x)|**2 / (H W)**2``.
+    """Return the energy at each frequency, ``|FFT(x)|**2 / (H W)**2``, in the shape of `x` and its units squared.
 
-    Scaled so that Parseval's theorem reads: the sum over the frequencies is the mean of ``x**2`` over the pixels.
-
-    Args:
-        x: Real (..., H, W, channels).
-        keep_mean: Whether the frequency 0 counts, which holds the square of the mean. Without it the sum is the
-            variance, and the spectrum of a constant is exactly 0.
-
-    Returns:
-        float64 in the shape of `x`, shifted; in units of `x` squared.
-
-    Raises:
-        ValueError: `x` has fewer than three axes, or no pixels.
+    Parseval's theorem: the sum over the frequencies is the mean of ``x**2`` over the pixels. Without `keep_mean` the
+    frequency 0 is 0 and the sum is the variance; the spectrum of a constant is then exactly 0.
 
     Example:
         >>> power_spectrum(np.full((1, 2, 1), 3.0))[0, :, 0]
         array([0., 9.])
     """
-    x = _maps(x)
+    x = np.asarray(x, np.float64)
+    if x.ndim < 3 or not x.size:
+        raise ValueError(f"`x` must have the shape (..., H, W, channels). Received: shape={x.shape}")
     if not keep_mean:
         varying = x - x.mean(axis=(-3, -2), keepdims=True)
         largest = np.abs(x).max(axis=(-3, -2), keepdims=True)
@@ -75,20 +59,13 @@ def power_spectrum(x: ArrayLike, *, keep_mean: bool = True) -> NDArray[np.float6
 
 
 def log_spectrum(x: ArrayLike, *, reference: ArrayLike | None = None, floor: float = FLOOR) -> NDArray[np.float64]:
-    """Return the magnitude of the FFT in decibels, ``20 log10(|FFT(x)| / reference)``: what the figures draw.
+    """Return the magnitude of the FFT in decibels, ``20 log10(|FFT(x)| / reference)``, in the shape of `x`.
 
     Args:
-        x: Real (..., H, W, channels).
-        reference: The magnitude that is 0 dB, positive, in the scale of ``sqrt(power_spectrum(x))``: a number, or one
-            for each map, (..., channels). By default the strongest of each map, so that each has a 0 somewhere.
-            Give the same reference to maps that are to be compared.
-        floor: The lowest value, in decibels; what lies below is set to it, 0 itself too.
-
-    Returns:
-        float64 in the shape of `x`, shifted, at least `floor`. A map of zeros is `floor` everywhere.
-
-    Raises:
-        ValueError: `x` has fewer than three axes, `floor` is not below 0, or `reference` is not positive.
+        x: Maps.
+        reference: The magnitude that is 0 dB, in the scale of ``sqrt(power_spectrum(x))``: a number, or one for each
+            map, (..., channels). By default the strongest of each map. Maps that are to be compared need the same.
+        floor: The lowest value, below 0; what lies below is set to it, 0 itself too.
 
     Example:
         >>> wave = np.cos(np.pi / 2 * np.arange(4))[None, :, None]  # 1, 0, -1, 0: a quarter of a cycle per pixel
@@ -104,15 +81,7 @@ def log_spectrum(x: ArrayLike, *, reference: ArrayLike | None = None, floor: flo
 
 
 def decibels(power: ArrayLike, reference: ArrayLike, *, floor: float = FLOOR) -> NDArray[np.float64]:
-    """Return energies as decibels, ``10 log10(power / reference)``, none below `floor`.
-
-    Args:
-        power: At least 0, any shape.
-        reference: The energy that is 0 dB, positive, in a shape that goes with that of `power`.
-        floor: The lowest value; what lies below is set to it, 0 itself too.
-
-    Raises:
-        ValueError: `floor` is not below 0, or `reference` is not positive.
+    """Return energies as decibels, ``10 log10(power / reference)``, none below `floor`; `reference` is positive.
 
     Example:
         >>> decibels([0.0, 0.5, 5.0], 0.5)
@@ -127,21 +96,11 @@ def decibels(power: ArrayLike, reference: ArrayLike, *, floor: float = FLOOR) ->
 
 
 def high_frequency_ratio(x: ArrayLike, radius: float = RADIUS) -> NDArray[np.float64]:
-    """Return the share of each map's energy that lies beyond `radius`.
+    """Return the share of each map's energy beyond `radius`: (..., channels) in [0, 1], 0 for a constant map.
 
     ``sum(P[f > radius]) / sum(P[f > 0])`` with ``P = power_spectrum(x)`` and f the radial frequency. The mean of the
-    map is left out: it is no pattern, and in the maps behind a ReLU it would outweigh the rest.
-
-    Args:
-        x: Real (..., H, W, channels).
-        radius: In cycles per pixel, from 0 to `HIGHEST`; a frequency of just this radius does not count as beyond. Of a
-            large map whose frequencies are all alike, 80% lies beyond the default of 0.25.
-
-    Returns:
-        float64 (..., channels), in [0, 1]. 0 for a constant map, which has no energy to share.
-
-    Raises:
-        ValueError: `x` has fewer than three axes, or `radius` lies outside its range.
+    map is left out: it is no pattern, and in the maps behind a ReLU it would outweigh the rest. Of a large map whose
+    frequencies are all alike, 80% lies beyond the default of 0.25.
 
     Example:
         >>> board = np.indices((8, 8)).sum(0) % 2  # a checkerboard: 0.5 cycles per pixel in both directions
@@ -155,10 +114,9 @@ def high_frequency_ratio(x: ArrayLike, radius: float = RADIUS) -> NDArray[np.flo
 
 
 def pooled_power(x: ArrayLike) -> NDArray[np.float64]:
-    """Return the mean of `power_spectrum` over all maps of `x`, each without its mean: float64 (H, W), shifted.
+    """Return the mean of `power_spectrum` over all maps of `x`, each without its mean: (H, W).
 
-    What many maps have together. A map with little energy counts little here, where the mean of their ratios would give
-    it as much weight as the others.
+    A map with little energy counts little here; in the mean of the ratios it would weigh as much as the others.
 
     Example:
         >>> float(pooled_power(np.random.default_rng(0).normal(size=(9, 8, 8, 3)))[4, 4])
@@ -169,17 +127,7 @@ def pooled_power(x: ArrayLike) -> NDArray[np.float64]:
 
 
 def share_beyond(power: ArrayLike, radii: ArrayLike) -> NDArray[np.float64]:
-    """Return the share of a spectrum's energy beyond each radius: one curve that shows what the choice of one hides.
-
-    Args:
-        power: float64 (H, W), as `pooled_power` gives it.
-        radii: In cycles per pixel, from 0 to `HIGHEST`; any shape.
-
-    Returns:
-        float64 in the shape of `radii`, in [0, 1]; 0 where there is no energy.
-
-    Raises:
-        ValueError: A radius lies outside its range.
+    """Return the share of the energy of a spectrum (H, W) beyond each radius, in the shape of `radii`; 0 without any.
 
     Example:
         >>> share_beyond(np.ones((8, 8)), [0.0, 0.25, 0.5])
@@ -192,21 +140,15 @@ def share_beyond(power: ArrayLike, radii: ArrayLike) -> NDArray[np.float64]:
 
 
 def frequency_response(kernel: ArrayLike, size: int = 64) -> NDArray[np.float64]:
-    """Return the gain of a filter at each frequency, ``|sum_uv kernel[u, v] exp(-2 pi i (f_y u + f_x v))|``.
+    """Return the gain of filters at each frequency, ``|sum_uv kernel[u, v] exp(-2 pi i (f_y u + f_x v))|``.
 
     A wave of that frequency leaves the filter with this many times its amplitude, away from the margins of the map and
     before any stride; a stride of 2 then folds the frequencies above 0.25 onto those below.
 
     Args:
-        kernel: Real (h, w, ...): one filter; or many, such as a depthwise kernel (k, k, K, 1) or the first layer's
-            (8, 8, 3, 64).
-        size: How many frequencies along each axis, at least the larger side of the kernel.
-
-    Returns:
-        float64 (size, size, ...), shifted. A kernel that sums to 1 has a gain of 1 at the frequency 0.
-
-    Raises:
-        ValueError: `kernel` has fewer than two axes, or `size` is smaller than it.
+        kernel: Real (h, w, ...): one filter, or many, such as a depthwise kernel (k, k, K, 1).
+        size: How many frequencies along each axis, at least the larger side of the kernel: the result is
+            (size, size, ...).
 
     Example:
         >>> frequency_response(np.full((1, 3), 1 / 3), size=6)[3].round(3)  # its zero is at a third of a cycle
@@ -223,17 +165,9 @@ def frequency_response(kernel: ArrayLike, size: int = 64) -> NDArray[np.float64]
 
 
 def radial_mean(values: ArrayLike, rings: int = 16) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean over all directions, ring by ring, from the frequency 0 to 0.5; the corners are left out.
+    """Return the mean of values (H, W, ...) over all directions, ring by ring from the frequency 0 to 0.5.
 
-    Args:
-        values: Real (H, W, ...), shifted: a spectrum, or the square of a response.
-        rings: How many, of the same width; the middle of ring k is ``0.5 k / (rings - 1)``.
-
-    Returns:
-        The middles of the rings, float64 (rings,) in cycles per pixel, and the means, float64 (rings, ...).
-
-    Raises:
-        ValueError: A ring has no frequency in it, because there are too many of them.
+    The corners are left out. The middles of the rings come first, ``0.5 k / (rings - 1)``, then the means (rings, ...).
 
     Example:
         >>> frequencies, means = radial_mean(radial_frequency(64, 64), rings=3)
@@ -250,13 +184,6 @@ def radial_mean(values: ArrayLike, rings: int = 16) -> tuple[NDArray[np.float64]
     sums = np.zeros((rings, *values.shape[2:]))
     np.add.at(sums, ring, values[inside])
     return np.linspace(0, 0.5, rings), sums / counts.reshape(-1, *[1] * (values.ndim - 2))
-
-
-def _maps(x: ArrayLike) -> NDArray[np.float64]:
-    x = np.asarray(x, np.float64)
-    if x.ndim < 3 or not x.size:
-        raise ValueError(f"`x` must have the shape (..., H, W, channels). Received: shape={x.shape}")
-    return x
 
 
 def _beyond(shape: tuple[int, ...], radius: float) -> NDArray[np.bool_]:

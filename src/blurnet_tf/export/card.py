@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blurnet_tf.evaluation.metrics import Rate
-from blurnet_tf.models.lisa_cnn import Variant
+from blurnet_tf.models import Variant
 
 _USE = """\
 Any TensorFlow 2 program loads this folder; it needs no other package.
@@ -20,7 +20,7 @@ loaded.classify_encoded(tf.constant([open("sign.png", "rb").read()]))["class_nam
 
 | endpoint           | input                                              | outputs                                    |
 |--------------------|----------------------------------------------------|--------------------------------------------|
-| `serving_default`  | `image` float32 (n, 32, 32, 3), RGB in [0, 1]      | `logits`, `probabilities`                  |
+| `serving_default`  | {image:<50} | `logits`, `probabilities`                  |
 | `classify`         | `image` uint8 (n, H, W, 3), RGB of any size        | `class_index`, `class_name`, `probability` |
 | `classify_encoded` | `image_bytes`: PNG or JPEG files, each of its size | `class_index`, `class_name`, `probability` |
 | `feature_maps`     | `image` as for `serving_default`                   | `feature_maps`                             |
@@ -35,18 +35,38 @@ _LIMITS = """\
 - `classify_encoded` takes pixels as they are stored. A photograph that is turned by its EXIF data, as telephones do, is
   seen unturned: turn its pixels first.
 - `probabilities` are a softmax of the logits. Nobody has calibrated them.
-- The classes are American signs, with the 18 outputs of RP2's model; output 3, `unused`, belongs to no sign.
+- Its classes are those of {title}: {classes}.{unused}
 - A defence that holds against the attacks of a table may fail against another one. The model is for research on such
   attacks, and not for use on a road."""
 
 _LICENCE = """\
-The code is MIT. LISA is for research use, and no image of it is in here; whether weights that were trained on it may be
-used otherwise is not for this project to say. The weights of the RP2 release are its authors' (Eykholt et al.), under
-MIT as well. BlurNet is by Raju and Lipasti, arXiv:1908.02256."""
+The code is MIT. {licence} Whether weights that were trained on images may be used otherwise than the images is not for
+this project to say. The weights of the RP2 release are its authors' (Eykholt et al.), under MIT as well. BlurNet is by
+Raju and Lipasti, arXiv:1908.02256."""
+
+_PLACES: Mapping[str, str] = {
+    "input": "the image",
+    "conv1": "the first layer's feature maps",
+    "conv1_linear": "the first layer's feature maps before the ReLU",
+}
+
+_DEFENCES: Mapping[str, str] = {
+    "FixedBlur": "a {size}x{size} {window} blur of {place}",
+    "LearnableBlur": "a learned {size}x{size} depthwise filter on {place}, trained with the L-infinity penalty of "
+    "Eq. 3, alpha = {alpha:g}",
+    "TotalVariation": "a training with the total variation of {place} as a penalty (Eq. 5), alpha_TV = {alpha:g}",
+}
 
 
 def model_card(
-    name: str, variant: Variant, training: Mapping[str, Any], accuracy: Rate, *, data: str, attacked: str
+    name: str,
+    variant: Variant,
+    training: Mapping[str, Any],
+    accuracy: Rate,
+    *,
+    data: Mapping[str, Any],
+    class_names: Sequence[str],
+    attacked: str,
 ) -> str:
     """Return the card of a variant as Markdown.
 
@@ -56,61 +76,46 @@ def model_card(
         training: The provenance of the checkpoint: `weights_sha256`, and `settings` (`data`, `train_images`, `epochs`,
             ..., and `variant`, the one that was trained) or, for weights that were not trained here, `checkpoint`.
         accuracy: On the held-out images of `data`.
-        data: Which data those are, in a few words, as `TrainingData.label` has them.
+        data: Their `title`, `leaks` (whether the model may have trained on near duplicates of the held-out images),
+            `licence` (a sentence) and `image_size` (height and width of what the model takes).
+        class_names: The names of the outputs, in their order.
         attacked: A paragraph about attacks on these very weights: the row of a table, or how to make one.
 
     Example:
-        >>> from blurnet_tf.defenses import VARIANTS
-        >>> settings = {"data": "rendered signs", "train_images": 510, "epochs": 2, "schedule": "constant"}
-        >>> settings |= {"learning_rate": 0.001, "batch_size": 128, "seed": 0, "init": "random"}
-        >>> training = {"settings": settings | {"variant": {"name": "baseline"}}, "weights_sha256": "0" * 64}
-        >>> accuracy = Rate(9, 10)
-        >>> card = model_card("mine", VARIANTS["baseline"], training, accuracy, data="rendered signs", attacked="...")
-        >>> print(card.splitlines()[0])
+        >>> from blurnet_tf.models import VARIANTS
+        >>> training = {"checkpoint": "RP2 release", "weights_sha256": "0" * 64}
+        >>> data = {"title": "rendered signs", "leaks": False, "licence": "They are MIT.", "image_size": (32, 32)}
+        >>> facts = {"data": data, "class_names": ("stop", "yield"), "attacked": "No table has a row for it."}
+        >>> print(model_card("mine", VARIANTS["baseline"], training, Rate(9, 10), **facts).splitlines()[0])
         # mine: Baseline
     """
     low, high = (100 * end for end in accuracy.interval())
     measured = (
-        f"{100 * accuracy.value:.1f}% [{low:.1f}, {high:.1f}] of {accuracy.n} held-out images ({data}) are classified "
-        "right; in brackets the 95% Wilson interval."
+        f"{100 * accuracy.value:.1f}% [{low:.1f}, {high:.1f}] of {accuracy.n} held-out images ({data['title']}) are "
+        "classified right; in brackets the 95% Wilson interval."
     )
-    if "leaks" in data and "checkpoint" not in training:
-        measured += (
-            " The split leaks: near duplicates of these images were trained on, so that the accuracy is too high."
-        )
+    if data["leaks"] and "checkpoint" not in training:
+        leak = "near duplicates of these images were trained on, so that the accuracy is too high"
+        measured += f" The split leaks: {leak}."
+    height, width = data["image_size"]
+    unused = [f" Output {index}, `unused`, is no class." for index, one in enumerate(class_names) if one == "unused"]
     sections = {
-        "Use": _USE.format(name=name),
+        "Use": _USE.format(name=name, image=f"`image` float32 (n, {height}, {width}, 3), RGB in [0, 1]"),
         "Data and training": _training(variant, training),
         "Accuracy": measured,
         "Under attack": attacked,
-        "Limits": _LIMITS,
-        "Licence": _LICENCE,
+        "Limits": _LIMITS.format(title=data["title"], classes=", ".join(class_names), unused="".join(unused)),
+        "Licence": _LICENCE.format(licence=data["licence"]),
     }
-    head = (
-        f"# {name}: {variant.title}\n\nThe LISA-CNN, a classifier of traffic signs, exported by blurnet-tf. "
-        f"{_defence(variant)}"
-    )
-    return "\n\n".join([head, *(f"## {title}\n\n{text}" for title, text in sections.items())]) + "\n"
-
-
-def _defence(variant: Variant) -> str:
-    """Say in a sentence what is put in against attacks."""
-    parts = []
-    if variant.input_blur:
-        parts.append(f"a {variant.input_blur}x{variant.input_blur} box blur of the image")
-    if variant.feature_blur:
-        parts.append(f"a {variant.feature_blur}x{variant.feature_blur} box blur of the first layer's feature maps")
-    if variant.depthwise:
-        parts.append(
-            f"a learned {variant.depthwise}x{variant.depthwise} depthwise filter on the first layer's feature maps, "
-            f"trained with the L-infinity penalty of Eq. 3, alpha = {variant.alpha:g}"
-        )
-    if variant.alpha_tv:
-        parts.append(
-            "a training with the total variation of the first layer's feature maps as a penalty (Eq. 5), "
-            f"alpha_TV = {variant.alpha_tv:g}"
-        )
-    return f"Its defence is {' and '.join(parts)}." if parts else "It has no defence."
+    defences = []
+    for one in variant.defenses:
+        place = _PLACES.get(one.after, f"the maps of {one.after}")
+        words = _DEFENCES.get(one.layer, f"{one.layer} on {{place}}")
+        defences.append(words.format(**{"window": "box", "alpha": 0.0, **one.settings, "place": place}))
+    defence = f"Its defence is {' and '.join(defences)}." if defences else "It has no defence."
+    head = f"The LISA-CNN, a classifier of traffic signs, exported by blurnet-tf. {defence}"
+    parts = [f"# {name}: {variant.title}", head, *(f"## {title}\n\n{text}" for title, text in sections.items())]
+    return "\n\n".join(parts) + "\n"
 
 
 def _training(variant: Variant, training: Mapping[str, Any]) -> str:
@@ -120,17 +125,14 @@ def _training(variant: Variant, training: Mapping[str, Any]) -> str:
             "that is not known, so that images of LISA that the accuracy counts may be among those trained on."
         )
     else:
-        settings = training["settings"]
+        settings = {"precision": "float32", **training["settings"]}
         words = (
-            f"Trained on {settings['train_images']} images ({settings['data']}) for {settings['epochs']} epochs with "
-            f"Adam, learning rate {settings['learning_rate']:g} ({settings['schedule'].replace('_', ' ')}), batches of "
-            f"{settings['batch_size']}, seed {settings['seed']}, in {settings.get('precision', 'float32')}."
-        )
+            "Trained on {train_images} images ({data}) for {epochs} epochs with Adam, learning rate {learning_rate:g} "
+            "({decay}), batches of {batch_size}, seed {seed}, in {precision}."
+        ).format(**settings, decay=settings["schedule"].replace("_", " "))
         if settings["init"] != "random":
             words += f" The training started from the weights of {settings['init']}."
-        if settings["variant"]["name"] != variant.name:
-            words += (
-                f" That was the training of `{settings['variant']['name']}`: the filter was put in afterwards, as in "
-                "Table 1 of the paper."
-            )
+        if (trained := settings["variant"]["name"]) != variant.name:
+            afterwards = "the filter was put in afterwards, as in Table 1 of the paper"
+            words += f" That was the training of `{trained}`: {afterwards}."
     return f"{words} SHA-256 of the weights: `{training['weights_sha256']}`."

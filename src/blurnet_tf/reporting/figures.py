@@ -11,30 +11,20 @@ from numpy.typing import NDArray
 
 from blurnet_tf.evaluation import metrics
 from blurnet_tf.evaluation.records import Record
+from blurnet_tf.models import TRAINED_VARIANTS
+from blurnet_tf.reporting.rows import AblationRow, Share
 from blurnet_tf.reporting.style import CHANGED, COLOURS, COLUMN, MARKERS, look
-from blurnet_tf.reporting.white_box import ROWS
+from blurnet_tf.reporting.tables import percent
+
+Images = NDArray[np.float32]
+ROWS = (*TRAINED_VARIANTS, "rp2_release")  # of Table 2; each looks the same in all figures
 
 
 @look()
 def adversarial_figure(
-    clean: NDArray[np.float32],
-    adversarial: NDArray[np.float32],
-    clean_names: Sequence[str],
-    adversarial_names: Sequence[str],
-    *,
-    title: str,
-    columns: int = 5,
+    clean: Images, adversarial: Images, names: Sequence[str], seen: Sequence[str], *, title: str, columns: int = 5
 ) -> Figure:
-    """Draw pairs of a clean and an attacked image side by side, each with the class that the model sees in it.
-
-    Args:
-        clean: float32 (n, H, W, 3) in [0, 1].
-        adversarial: The same shape.
-        clean_names: The predicted class of each clean image.
-        adversarial_names: The predicted class of each attacked image. Red where it differs.
-        title: Stands above.
-        columns: Pairs in a row.
-    """
+    """Draw pairs of a clean and an attacked image (n, H, W, 3), with the class of each: red if changed."""
     rows = math.ceil(len(clean) / columns)
     figure = Figure(figsize=(2.6 * columns, 1.65 * rows + 0.6), layout="constrained")
     figure.suptitle(title, fontsize=13)
@@ -43,25 +33,16 @@ def adversarial_figure(
         axis.set_axis_off()
     height, width = clean.shape[1:3]
     gap = np.ones((height, max(1, width // 16), 3), np.float32)
-    for index, axis in enumerate(axes[: len(clean)]):
-        axis.imshow(np.concatenate([clean[index], gap, adversarial[index]], axis=1))
-        changed = clean_names[index] != adversarial_names[index]
-        for centre, name, colour in (
-            (0.25, clean_names[index], "black"),
-            (0.75, adversarial_names[index], CHANGED if changed else "black"),
-        ):
-            axis.text(centre, -0.03, name, color=colour, ha="center", va="top", fontsize=8, transform=axis.transAxes)
+    for axis, before, after, name, now in zip(axes, clean, adversarial, names, seen, strict=False):
+        axis.imshow(np.concatenate([before, gap, after], axis=1))
+        for centre, shown, colour in ((0.25, name, "black"), (0.75, now, "black" if now == name else CHANGED)):
+            axis.text(centre, -0.03, shown, color=colour, ha="center", va="top", fontsize=8, transform=axis.transAxes)
     return figure
 
 
 @look()
 def page_figure(pixels: NDArray[np.uint8], size: tuple[float, float]) -> Figure:
-    """Draw a picture over a whole page. As PDF its pixels are stored as they are: not resampled, not as a JPEG.
-
-    Args:
-        pixels: uint8 (H, W, 3), RGB.
-        size: Width and height of the page in millimetres.
-    """
+    """Draw uint8 (H, W, 3), RGB, over a page of a size in millimetres. A PDF holds the very pixels, not a JPEG."""
     figure = Figure(figsize=(size[0] / 25.4, size[1] / 25.4))
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set_axis_off()
@@ -70,14 +51,8 @@ def page_figure(pixels: NDArray[np.uint8], size: tuple[float, float]) -> Figure:
 
 
 @look()
-def perturbation_figure(perturbation: NDArray[np.float32], mask: NDArray[np.float32], *, title: str) -> Figure:
-    """Draw a perturbation: each colour channel as a signed map, and what it adds to a grey sign.
-
-    Args:
-        perturbation: float32 (H, W, 3), masked.
-        mask: float32 (H, W, 1); its outline is drawn.
-        title: Stands above.
-    """
+def perturbation_figure(perturbation: Images, mask: Images, *, title: str) -> Figure:
+    """Draw a perturbation (H, W, 3): each channel as a signed map with the outline of the mask, and all on grey."""
     limit = max(1.0, float(np.abs(perturbation).max()))
     figure = Figure(figsize=(2 * COLUMN, 2.05), layout="constrained")
     figure.suptitle(title)
@@ -92,24 +67,19 @@ def perturbation_figure(perturbation: NDArray[np.float32], mask: NDArray[np.floa
     outline, extent = np.kron(mask[..., 0], np.ones((8, 8), np.float32)), (-0.5, width - 0.5, -0.5, height - 0.5)
     for axis in axes:
         axis.contour(outline, levels=[0.5], colors="black", linewidths=0.5, extent=extent)
-        axis.set_xticks([])
-        axis.set_yticks([])
+        axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(True)
     figure.colorbar(drawn, ax=list(axes[:3]), label="added (1 = full range)")
     return figure
 
 
 @look()
-def dissimilarity_figure(records: Sequence[Record], *, titles: Mapping[str, str], title: str = "") -> Figure:
+def dissimilarity_figure(records: Sequence[Record], *, titles: Mapping[str, str]) -> Figure:
     """Draw Figure 4: how far the attacked images are from the clean ones, and how often that was enough.
 
     A small mark is one attack (target, lambda, seed) on one model: across, the mean of Eq. 1 over its images; up, the
     share of images whose prediction it changes, in per cent. The large mark is the mean over the attacks of a model.
-
-    Args:
-        records: White-box attacks; the victim is the row of Table 2.
-        titles: The rows by name, in the order of the legend, each with what it is called there.
-        title: Stands above, if there is one. There is room for some 50 letters.
+    `titles` has the rows of Table 2 by name, in the order of the legend.
 
     Raises:
         ValueError: The rows of `titles` and the victims of `records` are not the same.
@@ -136,18 +106,50 @@ def dissimilarity_figure(records: Sequence[Record], *, titles: Mapping[str, str]
         axis.scatter(
             distance, success, s=46, c=colour, marker=marker, edgecolors="white", linewidths=0.7, zorder=3, label=label
         )
-    axis.set_xlabel("L2 dissimilarity (Eq. 1)")
-    axis.set_ylabel("attack success rate (%)")
-    axis.set_ylim(-3, 103)
+    axis.set(xlabel="L2 dissimilarity (Eq. 1)", ylabel="attack success rate (%)", ylim=(-3, 103))
     axis.grid(visible=True)
-    figure.suptitle(title)
     figure.legend(
-        title="small: one attack; large: the mean of a model",
-        loc="outside lower center",
-        ncols=_legend_columns(list(titles.values())),
-        handletextpad=0.1,
-        columnspacing=1.0,
-    )
+        title="small: one attack; large: the mean of a model", loc="outside lower center",
+        ncols=_legend_columns(list(titles.values())), handletextpad=0.1, columnspacing=1.0,
+    )  # fmt: skip
+    return figure
+
+
+def dissimilarity_sentence(records: Sequence[Record], titles: Mapping[str, str]) -> str:
+    parts = []
+    for name, title in titles.items():
+        mine = [record for record in records if record.victim == name]
+        success = metrics.over_seeds(mine, metrics.average_over_attacks).mean
+        distance = metrics.over_seeds(mine, metrics.mean_dissimilarity).mean
+        parts.append(f"{title} {percent(success)} at {distance:.3f}")
+    return f"Mean attack success, and the L2 dissimilarity it takes: {', '.join(parts)}."
+
+
+@look()
+def ablation_figure(rows: Sequence[AblationRow]) -> Figure:
+    """Draw accuracy and attack success against the size of the blur, a line for each layer; one row has no blur."""
+    figure = Figure(figsize=(2 * COLUMN, 3.0), layout="constrained")
+    panels = {
+        "accuracy, test split": "legitimate_accuracy", "accuracy, clean signs": "victim_accuracy",
+        "attack success": "attack_success",
+    }  # fmt: skip
+    axes = figure.subplots(1, 3, sharey=True)
+    (plain,) = (row for row in rows if not row.size)
+    for axis, (title, field) in zip(axes, panels.items(), strict=True):
+        for layer, colour, marker in zip((1, 2, 3), COLOURS[1:], MARKERS[1:], strict=False):
+            line = [plain, *(row for row in rows if row.layer == layer)]
+            shares: list[Share] = [getattr(row, field) for row in line]
+            axis.errorbar(
+                [max(1, row.size) + 0.16 * (layer - 2) for row in line],  # beside one another, to tell them apart
+                [100 * share.value for share in shares],
+                yerr=np.transpose([(100 * (one.value - one.low), 100 * (one.high - one.value)) for one in shares]),
+                color=colour, marker=marker, markersize=4, capsize=2, label=f"after layer {layer}",
+            )  # fmt: skip
+        axis.set_xticks([1, 3, 5, 7], ["none", "3x3", "5x5", "7x7"])
+        axis.set(title=title, xlabel="box blur", ylim=(-3, 103))
+        axis.grid()
+    axes[0].set_ylabel("per cent")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 

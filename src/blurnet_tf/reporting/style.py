@@ -13,52 +13,25 @@ from matplotlib.figure import Figure
 
 from blurnet_tf.files import atomic_path
 
-COLUMN: float = 3.5
-"""Width of a figure in inches: that of one column of a page. Letters are 7 points high or more at that size."""
-
-COLOURS: tuple[str, ...] = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7")
-"""Okabe and Ito's colours, told apart by the colour-blind too. Their yellow is left out: too pale on white."""
-
-MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X", "*")
-"""One more than colours, so that of 56 variants no two look the same."""
-
+COLUMN = 3.5  # the width of a figure in inches: that of one column of a page, where no letter is below 7 points
+# Okabe and Ito's colours, told apart by the colour-blind too. Their yellow is left out: too pale on white.
+COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # one more than colours: no two of 56 variants look the same
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.2)), (0, (1.4, 0.8)), (0, (5, 1.2, 1.4, 1.2)))
-"""Styles of lines; four, so that of 28 lines no two look the same."""
-
-CHANGED: str = "#b00020"
-"""Red, for a prediction that the attack changed."""
-
+CHANGED = "#b00020"  # red, for a prediction that the attack changed
+# On top of matplotlib's defaults, not of the reader's own settings.
 LOOK: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
-    "font.size": 7.5,
-    "axes.titlesize": 7.5,
-    "axes.labelsize": 7.5,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.title_fontsize": 7,
-    "figure.titlesize": 8,
-    "legend.frameon": False,
-    "legend.handletextpad": 0.5,
-    "legend.columnspacing": 1.2,
-    "axes.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "lines.linewidth": 1.3,
-    "image.cmap": "viridis",
-    "image.interpolation": "nearest",
-    "savefig.dpi": 300,
+    "font.size": 7.5, "axes.titlesize": 7.5, "axes.labelsize": 7.5, "figure.titlesize": 8,
+    "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7, "legend.title_fontsize": 7,
+    "legend.frameon": False, "legend.handletextpad": 0.5, "legend.columnspacing": 1.2,
+    "axes.linewidth": 0.6, "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
+    "grid.color": "#dddddd", "grid.linewidth": 0.5, "lines.linewidth": 1.3,
+    "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
+    "image.cmap": "viridis", "image.interpolation": "nearest", "savefig.dpi": 300,
     "svg.fonttype": "path",  # letters as outlines: a browser without the font shows the same
     "svg.hashsalt": "blurnet",  # the names inside an SVG file do not change from run to run
-}
-"""Settings of matplotlib, on top of its defaults and not of the reader's own."""
+}  # fmt: skip
 
 
 @contextlib.contextmanager

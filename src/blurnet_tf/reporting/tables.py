@@ -1,150 +1,119 @@
-"""Tables: rows counted from records, the paper's figures beside them, written as CSV, JSON and Markdown."""
+"""Tables: cells with their numbers, as Markdown or on the report page; and rows as CSV and JSON files."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
+import functools
 import io
-import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from blurnet_tf.evaluation import metrics
-from blurnet_tf.evaluation.records import Record
+from blurnet_tf.evaluation.metrics import Spread
 from blurnet_tf.files import write_json, write_text
-from blurnet_tf.models.lisa_cnn import TRANSFER_VARIANTS, VARIANTS
+from blurnet_tf.reporting.paper import Figures
+from blurnet_tf.reporting.rows import Share
 
-PAPER_TABLE_1: dict[str, tuple[float, float]] = {
-    "baseline": (1.0, 0.9),
-    "input_3x3": (1.0, 0.875),
-    "input_5x5": (1.0, 0.675),
-    "feature_3x3": (1.0, 0.65),
-    "feature_5x5": (0.875, 0.175),
-}
-"""Accuracy and attack success of the rows of Table 1, arXiv:1908.02256v1."""
+DASH = "–"  # noqa: RUF001
+COLUMNS = {"name": "row", "penalty": "lambda"}  # what some fields of a row are called in the files
 
 
-def transfer_table(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return the rows of Table 1: how an attack on one model carries over to the others.
+class Cell(NamedTuple):
+    """A cell of a table: its text, the number behind it, and what the report page draws with it.
 
-    Args:
-        records: One attack (source, target, lambda, seed), scored on each victim of `TRANSFER_VARIANTS`.
-
-    Returns:
-        A dict a row with `row`, `title`, `accuracy`, `attack_success` (share not classified as the label),
-        `prediction_changed` (share whose prediction differs from the clean one), `target_reached`, each in [0, 1] and
-        with its 95% Wilson interval as `<name>_low` and `<name>_high`; `l2_dissimilarity` (Eq. 1), `n`, and the paper's
-        `paper_accuracy` and `paper_attack_success`.
-
-    Raises:
-        ValueError: A victim has no records, or the records are of several attacks.
+    `bar` is where the share, the ends of its interval and the paper's share stand on a drawing 120 wide. `left`: the
+    text is a sentence.
     """
-    attacks = {(record.source, record.target, record.penalty, record.seed) for record in records}
-    if len(attacks) > 1:
-        raise ValueError(f"Table 1 is about one attack. Received: records of {len(attacks)}")
-    rows = []
-    for name in TRANSFER_VARIANTS:
-        mine = [record for record in records if record.victim == name]
-        if not mine:
-            raise ValueError(f"Table 1 needs records of the victim '{name}'. Received: none")
-        row: dict[str, Any] = {"row": name, "title": VARIANTS[name].title, **transfer_columns(mine)}
-        row["paper_accuracy"], row["paper_attack_success"] = PAPER_TABLE_1[name]
-        rows.append(row)
-    return rows
+
+    text: str
+    value: float | None = None
+    bar: Mapping[str, float] | None = None
+    background: str = ""
+    ink: str = ""
+    left: bool = False
+
+    @property
+    def words(self) -> bool:
+        """Whether this is text, not a number or the dash for none."""
+        return self.value is None and self.text != DASH
 
 
-def transfer_columns(records: Sequence[Record]) -> dict[str, Any]:
-    """Return `accuracy` to `n` of `transfer_table`, counted from the records of one attack on one victim."""
-    rates = {
-        "accuracy": metrics.accuracy(records),
-        "attack_success": metrics.misclassified(records),
-        "prediction_changed": metrics.prediction_changed(records),
-        "target_reached": metrics.target_reached(records),
-    }
-    columns: dict[str, Any] = {}
-    for key, rate in rates.items():
-        columns |= with_interval(key, rate.value, rate.n)
-    return columns | {"l2_dissimilarity": metrics.mean_dissimilarity(records), "n": len(records)}
+class Table(NamedTuple):
+    """A table; the first cell of each row is its header. `heat`: small cells under upright headers."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+    heat: bool = False
+
+    @property
+    def markdown(self) -> str:
+        """The caption, the table, the notes."""
+        lines = [["-" if cell.text == DASH else cell.text for cell in row] for row in self.rows]
+        parts = (self.caption, markdown_table(self.header, lines), " ".join(self.notes))
+        return "\n\n".join(part for part in parts if part)
 
 
-def transfer_markdown(rows: Sequence[dict[str, Any]], caption: str, *, comparable: bool) -> str:
-    """Return Table 1 as Markdown that also reads well as plain text, in per cent, under `caption`.
+Column = tuple[str, Callable[..., Cell], str]
+"""A header, what makes a cell of the values of a row, and the fields with these values, spaces between them."""
 
-    Args:
-        rows: As `transfer_table` returns them.
-        caption: Stands above.
-        comparable: Whether data, model and settings are those of the paper; if not, a note says so.
-    """
-    header = ("", "accuracy", "paper", "attack success", "paper", "target reached", "L2 dissimilarity", "n")
+
+def share_cell(share: Share | None, paper: float | None = None) -> Cell:
+    """Return the cell of a share with its interval in per cent, and the bar of both; a dash for none."""
+    if share is None:
+        return Cell(text=DASH)
+    bar = {"share": share.value, "low": share.low, "high": share.high, "paper": paper}
+    places = {name: round(6 + 108 * one, 1) for name, one in bar.items() if one is not None}
+    return Cell(text=with_interval(share), value=share.value, bar=places)
+
+
+def number_cell(value: float | Share | Spread | None, *, scale: float = 100, digits: int = 1) -> Cell:
+    """Return the cell of a number without an interval, by default in per cent; a dash for none."""
+    number = value.value if isinstance(value, Share) else value.mean if isinstance(value, Spread) else value
+    return Cell(text=DASH if number is None else f"{scale * number:.{digits}f}", value=number)
+
+
+count_cell = functools.partial(number_cell, scale=1, digits=0)
+distance_cell = functools.partial(number_cell, scale=1, digits=3)
+
+
+def exact_cell(value: float | None) -> Cell:  # with as many digits as it has
+    return number_cell(None) if value is None else Cell(text=f"{value:g}", value=value)
+
+
+def columns_table(caption: str, rows: Sequence[Any], columns: Sequence[Column], notes: Sequence[str] = ()) -> Table:
     lines = [
-        (
-            row["title"],
-            per_cent(row, "accuracy"),
-            f"{100 * row['paper_accuracy']:.1f}",
-            per_cent(row, "attack_success"),
-            f"{100 * row['paper_attack_success']:.1f}",
-            f"{100 * row['target_reached']:.1f}",
-            f"{row['l2_dissimilarity']:.3f}",
-            str(row["n"]),
-        )
-        for row in rows
+        [cell(*(attrgetter(field)(row) for field in fields.split())) for _, cell, fields in columns] for row in rows
     ]
-    note = (
-        "Per cent, in brackets the 95% Wilson interval. Attack success: attacked signs that are not classified as what "
-        "they are. Paper: arXiv:1908.02256v1, Table 1."
-    )
-    if not comparable:
-        note += (
-            " This run is not the paper's, which attacked RP2's released model and photographs with the settings and "
-            "the mask of its authors: its figures are here for orientation only."
-        )
-    return f"{caption}\n\n{markdown_table(header, lines)}\n\n{note}\n"
+    return Table(caption=caption, header=[header for header, *_ in columns], rows=lines, notes=notes)
 
 
-def write_table(folder: str | os.PathLike[str], name: str, rows: Sequence[dict[str, Any]], markdown: str) -> None:
-    """Write `<name>.csv`, `<name>.md` and, last, `<name>.json` into a folder, each atomically.
-
-    In the CSV file the values of a list stand in one field with spaces between them, and `None` is an empty field.
-    """
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {key: " ".join(map(str, value)) if isinstance(value, list) else value for key, value in row.items()}
-        )
-    folder = Path(folder)
-    write_text(folder / f"{name}.csv", text.getvalue())
-    write_text(folder / f"{name}.md", markdown)
-    write_json(folder / f"{name}.json", list(rows))
+def with_interval(share: Share) -> str:
+    """Return a share with its interval, in per cent: "90.0 [76.9, 96.0]"."""
+    return f"{100 * share.value:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
-def with_interval(key: str, share: float, n: int) -> dict[str, float]:
-    """Return a share of `n` images as the columns `<key>`, `<key>_low` and `<key>_high`: its 95% Wilson interval."""
-    low, high = metrics.wilson(share, n)
-    return {key: share, f"{key}_low": low, f"{key}_high": high}
+def percent(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.1f}%"
 
 
-def per_cent(row: Mapping[str, Any], key: str) -> str:
-    """Return what `with_interval` put into a row, in per cent.
+def listed(values: Iterable[float]) -> str:
+    """Return numbers with commas between them: "0.002, 2"."""
+    return ", ".join(f"{value:g}" for value in values)
 
-    Example:
-        >>> per_cent(with_interval("accuracy", 0.9, 40), "accuracy")
-        '90.0 [76.9, 96.0]'
-    """
-    return f"{100 * row[key]:.1f} [{100 * row[f'{key}_low']:.1f}, {100 * row[f'{key}_high']:.1f}]"
+
+def word_parts(text: str) -> list[str]:
+    """Return a text in parts between which a line may end, for long names such as "schoolSpeedLimit25"."""
+    return re.split(r"(?<=[a-z])(?=[A-Z])|(?<=_)(?=[^_])", text)
 
 
 def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a table as Markdown whose columns are even in plain text too: the first left, the others right.
-
-    Example:
-        >>> print(markdown_table(("", "n"), [("Baseline", "40")]))
-        |          |  n |
-        |----------|---:|
-        | Baseline | 40 |
-    """
-    widths = [max(len(line[column]) for line in (header, *lines)) for column in range(len(header))]
+    """Return a table as Markdown whose columns are even in plain text too: the first left, the others right."""
+    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
 
     def row(cells: Sequence[str]) -> str:
         first, *others = zip(cells, widths, strict=True)
@@ -153,3 +122,47 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str
 
     rule = "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])
     return "\n".join([row(header), f"|{rule}|", *(row(line) for line in lines)])
+
+
+def flat(row: Any) -> dict[str, Any]:
+    """Return a dataclass of `rows` as the columns of a file: numbers, strings, lists and `None`.
+
+    A share becomes `<field>`, `<field>_low` and `<field>_high`; what varies with the seed also has `<field>_seed_min`
+    and `<field>_seed_max`; the paper's numbers are `paper_<figure>`. A row inside a row gives its own columns.
+    """
+    columns: dict[str, Any] = {}
+    for field in dataclasses.fields(row):
+        value, column = getattr(row, field.name), COLUMNS.get(field.name, field.name)
+        kind = str(field.type).removesuffix(" | None")  # the type as it is written, known where the value is `None`
+        if kind in ("Share", "SeedShare"):
+            parts = {"": "value", "_low": "low", "_high": "high"}
+            parts |= {"_seed_min": "least", "_seed_max": "most"} if kind == "SeedShare" else {}
+            columns |= {column + end: None if value is None else getattr(value, part) for end, part in parts.items()}
+        elif isinstance(value, Spread):
+            columns |= {column: value.mean, f"{column}_seed_min": value.least, f"{column}_seed_max": value.most}
+        elif isinstance(value, Figures):
+            columns |= {f"{column}_{figure}": number for figure, number in dataclasses.asdict(value).items()}
+        elif dataclasses.is_dataclass(value):
+            columns |= flat(value)
+        else:
+            columns[column] = list(value) if isinstance(value, tuple) else value
+    return columns
+
+
+def write_table(
+    folder: Path, name: str, rows: Sequence[Any], markdown: str, *, more: Mapping[str, Any] | None = None
+) -> None:
+    """Write dataclasses of `rows` as `<name>.csv`, `<name>.md` and, last, `<name>.json` into a folder, each atomically.
+
+    In the CSV file the values of a list stand in one field with spaces between them, and `None` is an empty field.
+    `more` are further columns, the same in all rows.
+    """
+    columns = [flat(row) | dict(more or {}) for row in rows]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(columns[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in columns:
+        writer.writerow({key: " ".join(map(str, one)) if isinstance(one, list) else one for key, one in row.items()})
+    write_text(folder / f"{name}.csv", text.getvalue())
+    write_text(folder / f"{name}.md", markdown)
+    write_json(folder / f"{name}.json", columns)

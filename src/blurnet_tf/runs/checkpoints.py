@@ -1,123 +1,227 @@
-"""Checkpoints: where a model is kept, and how it comes there: taken up, trained, or read from the release."""
+"""Checkpoints: a trained model with its provenance, found where an earlier run left it, or trained and written."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
 import shutil
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from blurnet_tf.data import rp2_release, sources
-from blurnet_tf.files import atomic_path
-from blurnet_tf.models import layer_weights, lisa_cnn, weights_sha256
-from blurnet_tf.models.lisa_cnn import LayerWeights
-from blurnet_tf.runs.kept import held_out_accuracy, publish, take_up
+from blurnet_tf.data import rp2_release
+from blurnet_tf.data.dataset import Dataset
+from blurnet_tf.data.split import Split
+from blurnet_tf.evaluation.metrics import Rate
+from blurnet_tf.evaluation.provenance import environment
+from blurnet_tf.evaluation.scoring import predict
+from blurnet_tf.files import atomic_path, read_json, write_json
+from blurnet_tf.models import VARIANTS, LayerWeights, Variant, layer_weights, lisa_cnn, weights_sha256
+from blurnet_tf.models.inspection import read_keras_file
+from blurnet_tf.runs.cells import ModelSpec, read_weights
 from blurnet_tf.runs.locks import locked
+from blurnet_tf.runs.run import Run, RunRow
 from blurnet_tf.training.fit import fit
-from blurnet_tf.training.precision import resolve
-from blurnet_tf.training.recipes import PRESETS, Recipe, recipe
+from blurnet_tf.training.precision import make_deterministic, resolve
+from blurnet_tf.training.recipes import Recipe, recipe
 
 FORMAT = 1
 """Raised when the same settings come to mean another training, so that older checkpoints are not taken for new ones."""
 
 
-def checkpoint_path(folder: Path, data: str, preset: str, variant: str, init: str = "random", seed: int = 0) -> Path:
-    """Return where a model is kept.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Checkpoint:
+    """A model that was trained, or that RP2's authors released.
 
-    LISA, its random split, each preset but the default, each start and each seed but 0 have folders: none overwrites
-    another. The released model is the same under all of them.
+    Attributes:
+        path: The `.keras` file.
+        variant: The network and its defence.
+        model: The float32 model.
+        provenance: `settings` of the training, `test_correct` of `test_images`, `weights_sha256` and more.
+    """
+
+    path: Path
+    variant: Variant
+    model: keras.Model
+    provenance: Mapping[str, Any]
+
+    def with_variant(self, variant: Variant) -> keras.Model:
+        """Return the network of another variant with the weights of this model, in float32."""
+        size, classes = self.model.input_shape[1:3], self.model.output_shape[1]
+        weights = layer_weights(self.model)
+        return lisa_cnn(variant, classes=classes, image_size=size, weights=weights, dtype="float32")
+
+    def spec(self, variant: Variant | None = None, *, name: str | None = None) -> ModelSpec:
+        """Return the model as plain data, or its weights in the network of another variant."""
+        network = variant or self.variant
+        return ModelSpec(
+            name=name or network.name,
+            path=str(self.path),
+            sha256=self.provenance["weights_sha256"],
+            variant=network.settings(),
+        )
+
+    def row(self, variant: Variant | None = None, **more: Any) -> RunRow:
+        """Return the row of a table about the model; `more` are further fields of `RunRow`.
+
+        The accuracy on the held-out images is that of the model: with another variant it is left out.
+        """
+        network = variant or self.variant
+        known = variant is None or variant.name == self.variant.name
+        fields: dict[str, Any] = {
+            "name": network.name,
+            "title": network.title,
+            "alpha": network.alpha,
+            "checkpoint": str(self.path),
+            "weights_sha256": self.provenance["weights_sha256"],
+            "test_correct": self.provenance.get("test_correct") if known else None,
+            "test_images": self.provenance.get("test_images") if known else None,
+            "training": self.provenance,
+        }
+        return RunRow(**{**fields, **more})
+
+
+def checkpoint_path(folder: Path, data: str, preset: str, variant: str, init: str = "random", seed: int = 0) -> Path:
+    """Return where a model is stored.
+
+    Each data set but the rendered signs, each preset but the default, each start and each seed but 0 have a folder:
+    none overwrites another. The released model is the same under all of them.
     """
     parts = [data] * (data != "synthetic")
     if variant != "rp2_release":
         parts += [preset] * (preset != "quick") + [f"from_{init}"] * (init != "random") + [f"seed-{seed}"] * (seed != 0)
-    return folder.joinpath(*parts, f"{variant}.keras")
+    return Path(folder).joinpath(*parts, f"{variant}.keras")
 
 
-def baseline_weights(
-    release: Path | None, *, preset: str, seed: int, folder: Path, precision: str = "auto"
-) -> tuple[Any, dict[str, Any]]:
-    """Return the baseline's arrays by layer, and where they come from: the release, or a training on rendered signs."""
-    if release is not None:
-        return rp2_release.load_weights(release), {"checkpoint": "RP2 release"}
-    work = PRESETS[preset]
-    data = sources.load_training(
-        sources.resolve_training("synthetic", []), per_class=work.per_class, test_per_class=work.test_per_class
-    )
-    path = checkpoint_path(folder, data.name, preset, "baseline", seed=seed)
-    model, provenance = trained_model(recipe(preset, "baseline", seed=seed), data, path=path, precision=precision)
-    return layer_weights(model), provenance
-
-
-def trained_variant(
-    name: str, data: sources.TrainingData, options: Any, release: Path | None
-) -> tuple[Path, keras.Model, dict[str, Any]]:
-    """Return the checkpoint of a variant, its model and its provenance, as the arguments of a program want it.
+def train_variant(
+    variant: str | Variant,
+    data: Dataset,
+    *,
+    folder: Path | str = "checkpoints",
+    preset: str = "quick",
+    seed: int = 0,
+    init: str = "random",
+    precision: str = "auto",
+) -> Checkpoint:
+    """Return a trained variant of the LISA-CNN: from its checkpoint, or trained now; see `train_checkpoint`.
 
     Args:
-        name: The variant.
+        variant: A name in `VARIANTS`, or a `Variant` of your own.
         data: What it is trained and tested on.
-        options: With `checkpoints`, `preset`, `init`, `train_seed` and `precision`.
-        release: As for `trained_model`.
+        folder: Of the checkpoints; see `checkpoint_path`.
+        preset: "smoke", "quick" or "paper": how long it is trained.
+        seed: Of the training.
+        init: "random", or "rp2_release" to start from the weights of RP2's authors.
+        precision: "auto", "float32" or "mixed_bfloat16". "auto" is content with a checkpoint of any precision.
+
+    Raises:
+        FileNotFoundError: The RP2 release is needed, and is in none of the roots of `data`.
+        ValueError: An argument is none of those listed.
+
+    Example:
+        >>> checkpoint = train_variant("depthwise_7x7", load_dataset("lisa"), folder="checkpoints")  # doctest: +SKIP
     """
-    path = checkpoint_path(options.checkpoints, data.name, options.preset, name, options.init, options.train_seed)
-    how = recipe(options.preset, name, seed=options.train_seed, init=options.init)
-    return path, *trained_model(how, data, path=path, precision=options.precision, release=release)
+    how = recipe(preset, variant, seed=seed, init=init)
+    path = checkpoint_path(Path(folder), data.key, preset, how.variant.name, init, seed)
+    return train_checkpoint(how, data, path=path, precision=precision)
 
 
-def trained_model(
-    recipe: Recipe, data: sources.TrainingData, *, path: Path, precision: str = "auto", release: Path | None = None
-) -> tuple[keras.Model, dict[str, Any]]:
-    """Return a trained float32 model and its provenance, from its checkpoint if that was trained just so.
+def train_checkpoint(recipe: Recipe, data: Dataset, *, path: Path, precision: str = "auto") -> Checkpoint:
+    """Return the model of a recipe: from the checkpoint `path` if that was trained just so, or trained now.
 
-    A training that was interrupted goes on after its last whole epoch; one that another process is at is waited for.
+    A training that was killed resumes after its last whole epoch; one in another process is waited for.
 
     Args:
         recipe: How it is trained. The variant `rp2_release` is not trained, but read.
         data: What it is trained and tested on.
         path: The checkpoint, `<variant>.keras`. Beside it: `.json`, the provenance; `.csv`, the log of the epochs; and
             `.best.keras`, the epoch with the best accuracy on the held-out images. That one was chosen by them, so its
-            accuracy is no longer an honest estimate: it is for use, and no table is made of it.
-        precision: "auto" also takes a checkpoint that was trained in another precision.
-        release: Folder of the RP2 release, for the variant or the start of that name.
+            accuracy is no honest estimate: it is for use, and no table is made of it.
+        precision: "auto" is content with a checkpoint of any precision.
 
     Raises:
-        FileNotFoundError: The release is needed, and there is none.
+        FileNotFoundError: The RP2 release is needed, and is in none of the roots of `data`.
     """
+    make_deterministic()
     is_release = recipe.variant.name == "rp2_release"
     needed = is_release or recipe.init == "rp2_release"
+    release = rp2_release.find(data.source["roots"]) if needed else None
     if needed and release is None:
         what = "VARIANT=rp2_release" if is_release else "INIT=rp2_release"
         raise FileNotFoundError(f"{what} needs the RP2 release. Run `make data` to fetch it.")
-    start = rp2_release.load_weights(release) if needed and release is not None else None
+    start = None if release is None else rp2_release.load_weights(release)
     settings: dict[str, Any] = {
         "format": FORMAT,
         "variant": recipe.variant.settings(),
         "start_sha256": weights_sha256(start) if start else None,
     }
+    test = data.test()
     if not is_release:
-        how = dataclasses.asdict(recipe)
-        del how["variant"]
-        settings |= how | {
-            "data": data.label,
-            "train_sha256": data.train.sha256(),
-            "train_images": len(data.train),
-        }
-    lock = path.with_name(f".{path.stem}.lock")
-    with locked(lock, waiting=f"{path}: another run is training it; waiting for that"):
-        kept = take_up(path, settings, data.test, precision)
-        if kept is not None:
-            return kept
-        if is_release:
+        train = data.train()
+        settings |= recipe.settings() | {"data": data.title, "train_sha256": train.sha256(), "train_images": len(train)}
+    with locked(path.with_name(f".{path.stem}.lock"), waiting=f"{path}: another process is training it; waiting"):
+        found = _load(path, settings, test, precision)
+        if found is None and is_release:
             model = lisa_cnn(recipe.variant, weights=start, dtype="float32")
-            return publish(path, model, settings, data.test, {"checkpoint": "RP2 release"})
-        dtype, reason = resolve(precision)
-        return _train(path, recipe, settings | {"precision": dtype}, reason, data, start)
+            found = model, _save(path, model, settings, test, {"checkpoint": "RP2 release"})
+        elif found is None:
+            dtype, reason = resolve(precision)
+            found = _train(path, recipe, settings | {"precision": dtype}, reason, train, test, start)
+    model, provenance = found
+    return Checkpoint(path=path, variant=recipe.variant, model=model, provenance=provenance)
+
+
+def stored_checkpoints(
+    names: Sequence[str], folder: Path, data: str, preset: str, init: str = "random", seed: int = 0
+) -> tuple[list[Checkpoint], list[str]]:
+    """Return the variants that have a whole checkpoint, and the names of the others. Nothing is trained."""
+    found, absent = [], []
+    for name in names:
+        path = checkpoint_path(folder, data, preset, name, init, seed)
+        if not (path.is_file() and path.with_suffix(".json").is_file()):  # without its provenance it does not count
+            absent.append(name)
+            continue
+        model, provenance = read_keras_file(path), read_json(path.with_suffix(".json"))
+        found.append(Checkpoint(path=path, variant=VARIANTS[name], model=model, provenance=provenance))
+    return found, absent
+
+
+def read_variants(run: Run) -> dict[str, keras.Model]:
+    """Return the models of a run of transfer, each the network of its row with the weights that were attacked.
+
+    Raises:
+        FileNotFoundError: The weights are not there any more.
+        ValueError: They are others now.
+    """
+    row = run.rows[0]
+    weights, image_size = read_weights(Path(row.checkpoint))
+    if weights_sha256(weights) != row.weights_sha256:
+        raise ValueError(f"{row.checkpoint} must hold the model that was attacked. Received: another. Attack it anew.")
+    network: dict[str, Any] = {"classes": len(run.class_names), "image_size": image_size, "weights": weights}
+    return {row.name: lisa_cnn(row.name, dtype="float32", **network) for row in run.rows}
+
+
+def attacked_baseline(
+    data: Dataset, *, folder: Path, preset: str = "quick", seed: int = 0, init: str = "random", precision: str = "auto"
+) -> Checkpoint:
+    """Return the undefended model to attack: the released one for RP2's photographs, else one trained on `data`."""
+    if data.release is None:
+        return train_variant("baseline", data, folder=folder, preset=preset, seed=seed, init=init, precision=precision)
+    weights = rp2_release.load_weights(data.release)
+    provenance = {"checkpoint": "RP2 release", "weights_sha256": weights_sha256(weights)}
+    variant = VARIANTS["baseline"]
+    model = lisa_cnn(variant, weights=weights, dtype="float32")
+    return Checkpoint(path=data.release, variant=variant, model=model, provenance=provenance)
+
+
+def held_out_accuracy(model: keras.Model, test: Split) -> Rate:
+    """Return the accuracy on the held-out images."""
+    return Rate(int((predict(model, test.images) == test.labels).sum()), len(test))
 
 
 def _train(
@@ -125,18 +229,19 @@ def _train(
     recipe: Recipe,
     settings: dict[str, Any],
     reason: str,
-    data: sources.TrainingData,
+    train: Split,
+    test: Split,
     start: LayerWeights | None,
 ) -> tuple[keras.Model, dict[str, Any]]:
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     state = path.with_name(f".{path.stem}-{digest}.training")
-    _tidy(path, but=state)
+    _remove_leftovers(path, but=state)
     board = path.parent / "tensorboard" / path.stem
     started = time.perf_counter()
     print(
-        f"{path}: training on {len(data.train)} images ({data.label}) for {recipe.epochs} epochs. {reason}", flush=True
+        f"{path}: training on {len(train)} images ({settings['data']}) for {recipe.epochs} epochs. {reason}", flush=True
     )
-    trained = fit(recipe, data, state=state, dtype=settings["precision"], start=start, board=board)
+    trained = fit(recipe, train, test, state=state, dtype=settings["precision"], start=start, board=board)
     # A checkpoint counts only with its provenance: from here until that is written, there is none.
     path.with_suffix(".json").unlink(missing_ok=True)
     with atomic_path(path.with_suffix(".best.keras")) as temporary:
@@ -144,18 +249,82 @@ def _train(
     with atomic_path(path.with_suffix(".csv")) as temporary:
         shutil.copyfile(trained.log, temporary)
     more = {
-        "best_test_accuracy": held_out_accuracy(trained.best, data.test).value,
+        "best_test_accuracy": held_out_accuracy(trained.best, test).value,
         "precision": reason,
         "seconds_since_start_or_resumption": round(time.perf_counter() - started, 1),
     }
-    published = publish(path, trained.last, settings, data.test, more)
+    provenance = _save(path, trained.last, settings, test, more)
     shutil.rmtree(state)
-    _tidy(path)
-    return published
+    _remove_leftovers(path)
+    return trained.last, provenance
 
 
-def _tidy(path: Path, but: Path | None = None) -> None:
-    """Remove the states of trainings to `path` that nobody will go on with, and what a kill left half-written there.
+def _load(
+    path: Path, settings: dict[str, Any], test: Split, precision: str
+) -> tuple[keras.Model, dict[str, Any]] | None:
+    """Return the model at `path` and its provenance, if it was made with these settings; else say why not.
+
+    With other test images than it was scored on, it is scored anew.
+    """
+    record = path.with_suffix(".json")
+    if not (path.exists() and record.exists()):
+        return None
+    try:
+        provenance = read_json(record)
+        made = provenance["settings"]
+        wanted = settings | ({"precision": made["precision"]} if "precision" in made else {})
+        if precision != "auto" and "precision" in made:
+            wanted["precision"] = precision
+        if made != wanted:
+            print(f"{path}: training it again, because {record.name} has other settings", flush=True)
+            return None
+        model = read_keras_file(path)
+        if provenance["weights_sha256"] != weights_sha256(layer_weights(model)):
+            raise ValueError(f"its weights are not those of {record.name}")
+        scored_on = provenance["test_sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:  # a file that was changed since
+        print(f"{path}: training it again, because it is damaged ({error})", flush=True)
+        return None
+    print(f"{path}: trained already", flush=True)
+    if scored_on != test.sha256():
+        provenance |= _score(path, model, test)
+        write_json(record, provenance)
+    return model, provenance
+
+
+def _save(
+    path: Path, model: keras.Model, settings: dict[str, Any], test: Split, more: dict[str, Any]
+) -> dict[str, Any]:
+    """Score a model on the held-out images, write it, and last its provenance, without which it does not count."""
+    path.with_suffix(".json").unlink(missing_ok=True)
+    with atomic_path(path) as temporary:
+        model.save(temporary)
+    provenance = {
+        "settings": settings,
+        **_score(path, model, test),
+        "weights_sha256": weights_sha256(layer_weights(model)),
+        **more,
+        "environment": environment(),
+    }
+    write_json(path.with_suffix(".json"), provenance)
+    return provenance
+
+
+def _score(path: Path, model: keras.Model, test: Split) -> dict[str, Any]:
+    accuracy = held_out_accuracy(model, test)
+    low, high = accuracy.interval()
+    share = f"{100 * accuracy.value:.1f}% of {accuracy.n} held-out images"
+    print(f"{path}: {share} [{100 * low:.1f}, {100 * high:.1f}]", flush=True)
+    return {
+        "test_accuracy": accuracy.value,
+        "test_correct": accuracy.count,
+        "test_images": accuracy.n,
+        "test_sha256": test.sha256(),
+    }
+
+
+def _remove_leftovers(path: Path, but: Path | None = None) -> None:
+    """Remove the states of trainings to `path` that none will resume, and files that a kill left half-written.
 
     The names are matched to the end: another model's name may begin with this one's.
     """
@@ -166,5 +335,5 @@ def _tidy(path: Path, but: Path | None = None) -> None:
         if part.fullmatch(other.name):
             other.unlink()
         elif state.fullmatch(other.name) and other != but:
-            print(f"{other}: removed, because no training goes on from it", flush=True)
+            print(f"{other}: removing it, because no training resumes from it", flush=True)
             shutil.rmtree(other)

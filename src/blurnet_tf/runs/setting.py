@@ -1,9 +1,8 @@
-"""What is attacked, and where: the victims of a source with their mask and palette."""
+"""What is attacked, and where: images with their mask and palette."""
 
 from __future__ import annotations
 
-import hashlib
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,91 +11,85 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurnet_tf.attacks.masks import bundled, load_mask, load_palette
-from blurnet_tf.data import download, rp2_release, sources
+from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.data.split import Split
 from blurnet_tf.files import sha256
+from blurnet_tf.runs.cells import ImagesSpec, MaskSpec, mask_sha256
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Setting:
-    """The victims and what goes with them.
+    """The images to attack and what goes with them; `load_setting` makes one."""
 
-    Attributes:
-        source: Where they are from.
-        victims: The images to attack.
-        mask_path, mask: Where the sticker may be.
-        palette_path, palette: Printable colours. The palette is None unless it is needed.
-        authentic: Whether the release is there and is what its authors published, mask included.
-    """
-
-    source: sources.Resolved
-    victims: Split
+    facts: Mapping[str, Any]  # `Dataset.facts` of the images
+    source: Mapping[str, Any]  # the arguments with which `load_dataset` gives them again
+    images: Split
     mask_path: Path
     mask: NDArray[np.float32]
     palette_path: Path
-    palette: Any
-    authentic: bool
+    authentic: bool  # whether images and mask are what RP2's authors published
 
     @property
-    def mask_sha256(self) -> str:
-        """The checksum of the mask as it is used; the file that it was read from may have other bytes."""
-        return hashlib.sha256(self.mask.tobytes()).hexdigest()
+    def images_spec(self) -> ImagesSpec:
+        return ImagesSpec(source=self.source, class_names=self.images.class_names, sha256=self.images.sha256())
 
     @property
-    def palette_sha256(self) -> str:
-        """The checksum of the palette as it is used."""
-        return hashlib.sha256(self.palette.tobytes()).hexdigest()
+    def mask_spec(self) -> MaskSpec:
+        return MaskSpec(path=str(self.mask_path), sha256=mask_sha256(self.mask))
 
-    def describe(self) -> dict[str, Any]:
-        """Return the provenance of everything here."""
-        palette = {"path": str(self.palette_path), "sha256": sha256(self.palette_path)}
+    @property
+    def palette(self) -> NDArray[np.float32]:
+        """The printable colours, float32 (colours, 3)."""
+        return load_palette(self.palette_path)
+
+    def describe(self, *, palette: bool) -> dict[str, Any]:
+        """Return the fields of a `Run` about what is attacked; `palette`: whether an attack uses it."""
+        colours = {"path": str(self.palette_path), "sha256": sha256(self.palette_path)}
         return {
-            "data": {
-                "source": self.source.name,
-                "reason": self.source.reason,
-                "sha256": self.victims.sha256(),
-                "n": len(self.victims),
-            },
-            "class_names": self.victims.class_names,
-            "mask": {
-                "path": str(self.mask_path),
-                "sha256": sha256(self.mask_path),
-                "pixels": int(self.mask.sum()),
-            },
-            "palette": None if self.palette is None else palette,
+            "data": {**self.facts, "source": self.source, "n": len(self.images), "sha256": self.images.sha256()},
+            "class_names": self.images.class_names,
+            "mask": {"path": str(self.mask_path), "sha256": sha256(self.mask_path), "pixels": int(self.mask.sum())},
+            "palette": colours if palette else None,
         }
 
 
 def load_setting(
-    source: sources.Resolved, *, mask: Path | None = None, palette: Path | None = None, printable: bool = False
+    dataset: Dataset,
+    *,
+    mask: Path | None = None,
+    palette: Path | None = None,
+    class_names: tuple[str, ...] | None = None,
 ) -> Setting:
-    """Load the victims of a source.
+    """Load the images of a data set to attack.
 
     Args:
-        source: As `sources.resolve` gives it.
-        mask: An image of the mask; by default the source's own sticker mask.
-        palette: A file of colours; by default the source's own.
-        printable: Whether the palette is needed.
+        dataset: It must have victims.
+        mask: An image of the mask; by default that of the data set, else the bundled sticker.
+        palette: A file of colours; by default that of the data set, else the bundled one.
+        class_names: The classes of a model, if they are not those of the data set. Labels are found by name.
 
-    Warns:
-        UserWarning: A file of the release differs from the authors'.
+    Raises:
+        FileNotFoundError: A file is not there.
+        ValueError: A file is damaged, there is nothing to attack, the model lacks a class, or the mask does not fit.
     """
-    release = source.folder
-    victims = sources.load_victims(source)
-    own_mask = release / rp2_release.STICKER_MASK if release else bundled("sticker.png")
-    mask_path = mask or own_mask
-    palette_path = palette or (release / rp2_release.PALETTE if release else bundled("palette.csv"))
-    loaded_mask = load_mask(mask_path)
-    colours = load_palette(palette_path) if printable else None
-    damaged = download.damaged_files(release) if release else ()
-    if damaged:
-        warnings.warn(f"{release}: {', '.join(damaged)} differ from the authors' release.", stacklevel=1)
+    dataset = dataset.attacked or dataset
+    if not dataset.source:
+        raise ValueError(f"`dataset` must come from `load_dataset`: `register` yours. Received: {dataset.title}")
+    images = dataset.victims().with_class_names(class_names or dataset.class_names)
+    mask_path = mask or dataset.mask or bundled("sticker.png")
+    loaded = load_mask(mask_path)
+    (height, width), (mask_height, mask_width) = images.images.shape[1:3], loaded.shape[:2]
+    if (height, width) != (mask_height, mask_width):
+        raise ValueError(
+            f"MASK= must name an image of {height}x{width} pixels (height x width), the size of the images. "
+            f"Received: {mask_path}, {mask_height}x{mask_width}" + ("" if mask else ", the default")
+        )
     return Setting(
-        source=source,
-        victims=victims,
+        facts=dataset.facts(),
+        source=dataset.source,
+        images=images,
         mask_path=mask_path,
-        mask=loaded_mask,
-        palette_path=palette_path,
-        palette=colours,
-        authentic=release is not None and not damaged and mask_path == own_mask,
+        mask=loaded,
+        palette_path=palette or dataset.palette or bundled("palette.csv"),
+        authentic=dataset.authentic and mask_path == dataset.mask,
     )

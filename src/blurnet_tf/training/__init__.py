@@ -1,4 +1,4 @@
-"""Training: recipes, the plain loop, and trainings that go on after a kill."""
+"""Training: recipes, the plain loop, and trainings that resume after a kill."""
 
 from blurnet_tf.training.train import train
 

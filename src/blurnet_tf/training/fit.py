@@ -1,8 +1,9 @@
-"""One training: its callbacks, its log, and the state that a killed one goes on from."""
+"""One training: its callbacks, its log, and the state from which a killed one is resumed."""
 
 from __future__ import annotations
 
 import csv
+import functools
 import importlib.util
 import shutil
 import sys
@@ -11,118 +12,115 @@ from pathlib import Path
 
 import keras
 
-from blurnet_tf.data.sources import TrainingData
-from blurnet_tf.defenses import TVLossCallback
+from blurnet_tf.data.split import Split
+from blurnet_tf.defenses import TotalVariation, TVLossCallback
 from blurnet_tf.files import atomic_folder, read_json, sha256, write_json
-from blurnet_tf.models import layer_weights, lisa_cnn
-from blurnet_tf.models.lisa_cnn import LayerWeights
+from blurnet_tf.models import LayerWeights, layer_weights, lisa_cnn
 from blurnet_tf.training import train
 from blurnet_tf.training.recipes import Recipe
 
-LOG = "log.csv"
-_BACKUP = "backup"
-_BEST = "best.weights.h5"
-_SUMS = "sums.json"
+_LOG, _BEST, _SUMS = "log.csv", "best.weights.h5", "sums.json"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
-    """What a training gives: float32 models, whatever it computed in.
+    """What a training gives: float32 models, whatever it computed in."""
 
-    Attributes:
-        last: The model after the last epoch.
-        best: The model after the epoch with the highest accuracy on the held-out images.
-        log: The CSV file of all epochs.
-    """
-
-    last: keras.Model
-    best: keras.Model
-    log: Path
+    last: keras.Model  # after the last epoch
+    best: keras.Model  # after the epoch with the highest accuracy on the held-out images
+    log: Path  # the CSV file of all epochs
 
 
 def fit(
-    recipe: Recipe, data: TrainingData, *, state: Path, dtype: str, start: LayerWeights | None, board: Path
+    recipe: Recipe,
+    train_split: Split,
+    test_split: Split,
+    *,
+    state: Path,
+    dtype: str,
+    start: LayerWeights | None = None,
+    board: Path,
 ) -> Trained:
-    """Train, going on after the last whole epoch that `state` holds.
+    """Train, resuming after the last undamaged epoch that `state` holds, a folder for this training alone.
 
-    Args:
-        recipe: How.
-        data: On what. The held-out images are scored after each epoch; nothing is learned from them.
-        state: A folder for this training alone. Each epoch ends with a folder `epoch-<number>` in it, written whole:
-            weights, optimiser, log and best weights of one and the same moment.
-        dtype: The Keras policy to compute in.
-        start: Weights to start from, where the recipe says so.
-        board: Folder for TensorBoard, used if that is installed.
+    Each epoch ends with a folder `epoch-<number>` there, written whole: weights, optimiser, log and best weights of one
+    and the same moment. `test_split` is scored after each epoch. `dtype` is the Keras policy to compute in; `start` has
+    the weights to start from, where the recipe says so; `board` is for TensorBoard, if that is installed.
     """
     work = state / "work"
     for left in (work, *state.glob(".*")):  # what a kill left half-written
         if left.is_dir():
             shutil.rmtree(left)
-    kept = [epoch for epoch in sorted(state.glob("epoch-*")) if _intact(epoch)]
-    if kept:
-        shutil.copytree(kept[-1], work)
+    whole = [epoch for epoch in sorted(state.glob("epoch-*")) if _intact(epoch)]
+    if whole:
+        shutil.copytree(whole[-1], work)
     else:
         work.mkdir(parents=True)
         if board.exists():  # of another training
             shutil.rmtree(board)
 
     keras.utils.set_random_seed(recipe.seed)
-    model = lisa_cnn(recipe.variant, weights=start, seed=recipe.seed, dtype=dtype)
+    build = functools.partial(
+        lisa_cnn, recipe.variant, classes=len(train_split.class_names), image_size=train_split.images.shape[1:3]
+    )
+    model = build(weights=start, seed=recipe.seed, dtype=dtype)
     rate: float | keras.optimizers.schedules.LearningRateSchedule = recipe.learning_rate
     if recipe.schedule == "late_cosine":
-        steps = recipe.epochs * -(-len(data.train) // recipe.batch_size)
+        steps = recipe.epochs * -(-len(train_split) // recipe.batch_size)
         # A warm-up to the rate that it starts from is what keeps the rate constant.
         rate = keras.optimizers.schedules.CosineDecay(
             rate, decay_steps=steps - steps * 3 // 4, warmup_target=rate, warmup_steps=steps * 3 // 4
         )
     train(
         model,
-        data.train.images,
-        data.train.labels,
+        train_split.images,
+        train_split.labels,
         epochs=recipe.epochs,
         learning_rate=rate,
         batch_size=recipe.batch_size,
-        validation=(data.test.images, data.test.labels),
-        callbacks=_callbacks(recipe, data, state, work, board),
+        validation=(test_split.images, test_split.labels),
+        callbacks=_callbacks(model, train_split, state, work, board),
         seed=recipe.seed,
         verbose=1 if sys.stdout.isatty() else 2,
     )
-    last = lisa_cnn(recipe.variant, weights=layer_weights(model), dtype="float32")
-    best = lisa_cnn(recipe.variant, dtype="float32")
+    best = build(dtype="float32")
     best.load_weights(work / _BEST)
-    return Trained(last=last, best=best, log=work / LOG)
+    return Trained(last=build(weights=layer_weights(model), dtype="float32"), best=best, log=work / _LOG)
 
 
 def _callbacks(
-    recipe: Recipe, data: TrainingData, state: Path, work: Path, board: Path
+    model: keras.Model, train_split: Split, state: Path, work: Path, board: Path
 ) -> list[keras.callbacks.Callback]:
-    def keep(epoch: int, logs: object) -> None:
-        kept = state / f"epoch-{epoch + 1:06d}"
-        with atomic_folder(kept) as temporary:
+    def save_epoch(epoch: int, logs: object) -> None:
+        saved = state / f"epoch-{epoch + 1:06d}"
+        with atomic_folder(saved) as temporary:
             shutil.copytree(work, temporary, dirs_exist_ok=True)
             write_json(temporary / _SUMS, _sums(temporary))
         for older in state.glob("epoch-*"):
-            if older != kept:
+            if older != saved:
                 shutil.rmtree(older)
 
-    before = _read_log(work / LOG)
+    log = (work / _LOG).read_text(encoding="utf-8").splitlines() if (work / _LOG).exists() else []
+    best = max((float(row["val_accuracy"]) for row in csv.DictReader(log)), default=None)
+    best_epoch = keras.callbacks.ModelCheckpoint(
+        work / _BEST,
+        monitor="val_accuracy",
+        mode="max",
+        save_best_only=True,
+        save_weights_only=True,
+        initial_value_threshold=best,
+    )
     callbacks = [
-        keras.callbacks.ModelCheckpoint(
-            work / _BEST,
-            monitor="val_accuracy",
-            mode="max",
-            save_best_only=True,
-            save_weights_only=True,
-            initial_value_threshold=max((float(row["val_accuracy"]) for row in before), default=None),
-        ),
-        keras.callbacks.CSVLogger(work / LOG, append=True),
-        keras.callbacks.BackupAndRestore(work / _BACKUP),
-        # After those, so that what it keeps is of one moment: `BackupAndRestore` writes its weights and its epoch into
+        best_epoch,
+        keras.callbacks.CSVLogger(work / _LOG, append=True),
+        keras.callbacks.BackupAndRestore(work / "backup"),
+        # After those, so that what it saves is of one moment: `BackupAndRestore` writes its weights and its epoch into
         # two files, and a kill between them would make an epoch count twice.
-        keras.callbacks.LambdaCallback(on_epoch_end=keep),
+        keras.callbacks.LambdaCallback(on_epoch_end=save_epoch),
     ]
-    if recipe.variant.alpha_tv:
-        callbacks.insert(0, TVLossCallback(data.train.images[:256]))
+    for layer in model.layers:
+        if isinstance(layer.activity_regularizer, TotalVariation):
+            callbacks.insert(0, TVLossCallback(train_split.images[:256], layer=layer.name))
     if importlib.util.find_spec("tensorboard"):
         callbacks.append(keras.callbacks.TensorBoard(board, write_graph=False))
     return callbacks
@@ -134,18 +132,11 @@ def _sums(epoch: Path) -> dict[str, str]:
 
 
 def _intact(epoch: Path) -> bool:
-    """Whether an epoch has the files that it was kept with: a disk or a hand may have damaged it."""
+    """Whether an epoch has the files that it was saved with."""
     try:
         whole = read_json(epoch / _SUMS) == _sums(epoch)
     except (FileNotFoundError, ValueError):
         whole = False
     if not whole:
-        print(f"{epoch}: damaged, and not gone on from", flush=True)
+        print(f"{epoch}: skipping damaged epoch", flush=True)
     return whole
-
-
-def _read_log(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))

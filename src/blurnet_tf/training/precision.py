@@ -15,8 +15,7 @@ CPU_FLAGS: dict[str, str] = {"amx_bf16": "AMX", "avx512_bf16": "AVX512_BF16"}
 def resolve(name: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, str]:
     """Return the Keras dtype policy for one of `PRECISIONS`, and a sentence that says why.
 
-    "auto" takes bfloat16 where a GPU (compute capability 8 or newer) or the processor multiplies it in hardware; where
-    it is emulated, it is slower than float32.
+    "auto" is bfloat16 where a GPU (compute capability 8 or newer) or the processor multiplies it in hardware.
     """
     if name not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}. Received: precision={name!r}")
@@ -31,3 +30,15 @@ def resolve(name: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, str]
         if flag in flags:
             return "mixed_bfloat16", f"PRECISION=auto: mixed_bfloat16, because the processor has {title}"
     return "float32", "PRECISION=auto: float32, because neither a GPU nor the processor computes in bfloat16"
+
+
+def gpu_names() -> list[str]:
+    """Return what the GPUs are called that TensorFlow sees."""
+    gpus = tf.config.list_physical_devices("GPU")
+    return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+
+
+def make_deterministic() -> None:
+    """Have TensorFlow give the same bytes for the same seed, in true float32. Call it before anything is computed."""
+    tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(False)

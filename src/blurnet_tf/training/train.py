@@ -23,29 +23,23 @@ def train(
     seed: int = 0,
     verbose: int | str = "auto",
 ) -> keras.callbacks.History:
-    """Train `model` in place on cross-entropy, plus whatever penalties its layers have (Eq. 3 or Eq. 5).
+    """Train `model` in place on cross-entropy, plus the penalties of its layers (Eq. 3 or Eq. 5); return the history.
 
     The optimiser is Adam with beta1 0.9, beta2 0.999 and epsilon 1e-8, as in section 2.2.3 of the paper, which runs
     2000 epochs. Each epoch has an order of its own, drawn from `seed` and the number of the epoch: a training that
-    `keras.callbacks.BackupAndRestore` takes up again sees the same batches as one that was never interrupted.
+    `keras.callbacks.BackupAndRestore` resumes sees the same batches as one that was never interrupted.
 
     Args:
         model: Gives logits (n, classes); see `lisa_cnn.lisa_cnn`. Compiled anew.
         images: float32 (n, H, W, 3) in [0, 1].
         labels: int32 (n,).
-        epochs: Passes over the images, at least 1.
+        epochs: Passes over the images; ValueError below 1.
         learning_rate: Adam's, a constant or a schedule over steps.
         batch_size: Images in a step.
         validation: Images and labels that are measured after each epoch.
         callbacks: Keras callbacks, for example `TVLossCallback` or `keras.callbacks.BackupAndRestore`.
         seed: Seed of the order of the images.
         verbose: As for `keras.Model.fit`.
-
-    Returns:
-        The history of `fit`: loss and accuracy of each epoch.
-
-    Raises:
-        ValueError: `epochs` is less than 1.
     """
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
@@ -54,23 +48,16 @@ def train(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    batches = _Batches(images, labels, batch_size, seed)
+    batches = Batches(images, labels, batch_size, seed)
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle), *callbacks]
+    # Not shuffled again: the batches are drawn at random already.
     return model.fit(
-        batches,
-        epochs=epochs,
-        shuffle=False,  # the batches are drawn at random already
-        validation_data=validation,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle), *callbacks],
-        verbose=verbose,
+        batches, epochs=epochs, shuffle=False, validation_data=validation, callbacks=callbacks, verbose=verbose
     )
 
 
-class _Batches(keras.utils.PyDataset):
-    """Batches in an order that depends on the seed and the epoch alone.
-
-    Keras shuffles arrays from its global seed, which gives every epoch the same order once that seed is set. On
-    TensorFlow Keras reads this through `tf.data`, with prefetching; on other backends it needs no TensorFlow.
-    """
+class Batches(keras.utils.PyDataset):
+    """Batches in an order that depends on the seed and the epoch alone; Keras's own depends on its global seed."""
 
     def __init__(self, images: NDArray[np.float32], labels: NDArray[np.int32], batch_size: int, seed: int) -> None:
         super().__init__()

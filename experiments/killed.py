@@ -1,0 +1,60 @@
+"""A white-box sweep in a process that is killed, and what must be whole after that. Part of `experiments.chaos`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from blurnet_tf.files import read_json
+from blurnet_tf.runs.store import damage
+from experiments import cli
+
+
+class DamageError(ValueError):
+    """A kill did harm."""
+
+
+def sweep(folder: Path, extra: list[str], kill_after: float | None = None) -> bool:
+    """Run a sweep, which ends with its table, or kill it after some seconds; return whether it was killed."""
+    command = [
+        *(sys.executable, "-m", "experiments.whitebox", "--preset", "smoke", "--data", "synthetic"),
+        *("--checkpoints", str(folder / "checkpoints"), *extra, "--results", str(folder)),
+    ]
+    # A session of its own, so that the kill takes everything that it started.
+    process = subprocess.Popen(
+        command, cwd=cli.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        _, said = process.communicate(timeout=kill_after)
+    except subprocess.TimeoutExpired:
+        return True
+    finally:  # also when this program is stopped
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    if process.returncode:
+        raise DamageError(f"The sweep in {folder} failed: {said.strip().splitlines()[-1:]}")
+    return False
+
+
+def check(folder: Path, before: dict[Path, int]) -> dict[Path, int]:
+    """Check every visible file, and that no cell was lost or written again; return the cells and their age."""
+    cells = {path: path.stat().st_mtime_ns for path in folder.glob("cells/[!.]*") if path.is_dir()}
+    for path, age in before.items():
+        if cells.get(path) != age:
+            raise DamageError(f"{path} was lost or written again.")
+    for path in cells:
+        if found := damage(path):
+            raise DamageError(f"{path} is damaged: {found}.")
+    for path in folder.rglob("[!.]*.json"):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            read_json(path)
+    for path in folder.rglob("[!.]*.keras"):
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                raise DamageError(f"{path} is damaged.")
+    return cells

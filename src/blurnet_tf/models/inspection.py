@@ -1,0 +1,125 @@
+"""What the files of a model say of it: its checksum, its endpoints, and the model itself."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from blurnet_tf.files import sha256
+
+ANY_SIZE = "classify"
+"""The endpoint of an export that takes images of any size."""
+
+
+def model_sha256(path: Path) -> str:
+    """Return the checksum of a `.keras` file, or of the files of a SavedModel that hold its graph and weights."""
+    if path.is_file():
+        return sha256(path)
+    parts = [path / "saved_model.pb", *sorted((path / "variables").glob("*"))]
+    return hashlib.sha256("".join(f"{part.name} {sha256(part)}\n" for part in parts).encode()).hexdigest()
+
+
+def read_keras_file(path: Path) -> Any:
+    """Load a `.keras` file without running code in it; raise ValueError if it is damaged or has unknown layers."""
+    if not zipfile.is_zipfile(path):
+        received = "a file that is no zip archive"
+        raise ValueError(f"Model {path} must be a .keras file that Keras can load. Received: {received}")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # of many kinds: a member is missing, a layer is unknown, there is code in it
+        raise _damaged(path, ".keras file that Keras", error) from error
+
+
+def read_saved_model(path: Path) -> Any:
+    """Load a SavedModel; raise ValueError if it is damaged."""
+    try:
+        return tf.saved_model.load(str(path))
+    except Exception as error:  # protobuf, TensorFlow and Python each have errors of their own for damaged files
+        raise _damaged(path, "SavedModel that TensorFlow", error) from error
+
+
+def endpoints(path: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """Return what each signature of a SavedModel takes and gives, without loading the model.
+
+    That is, for each signature by name, `inputs` and `outputs`, each value by name as "float32 (None, 32, 32, 3)".
+    """
+    content = SavedModel()
+    try:
+        content.ParseFromString((path / "saved_model.pb").read_bytes())
+        signatures = content.meta_graphs[0].signature_def
+    except Exception as error:  # protobuf's own, or there is no graph in it
+        raise _damaged(path, "SavedModel that TensorFlow", error) from error
+
+    def described(values: Mapping[str, Any]) -> dict[str, str]:
+        return {name: _described(info.dtype, info.tensor_shape) for name, info in sorted(values.items())}
+
+    return {
+        name: {"inputs": described(signature.inputs), "outputs": described(signature.outputs)}
+        for name, signature in sorted(signatures.items())
+        if name != "__saved_model_init_op"
+    }
+
+
+def keras_endpoint(path: Path) -> tuple[dict[str, dict[str, str]], int | None]:
+    """Return what the model of a `.keras` file takes and gives, as in `endpoints`, empty before it is built.
+
+    Also return how many classes its only output tells apart, `None` if there is no such output.
+    """
+    if not path.is_file():
+        received = "a folder without saved_model.pb" if path.is_dir() else "nothing is there"
+        raise ValueError(f"Model {path} must be a SavedModel folder or a .keras file. Received: {received}")
+    inputs, outputs = keras_tensors(read_keras_file(path))
+    shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(outputs)]
+    classes = shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 2 else None
+
+    def described(values: Mapping[str, Any]) -> dict[str, str]:
+        return {
+            name: ", ".join(_described(tensor.dtype, tensor.shape) for tensor in keras.tree.flatten(value))
+            for name, value in values.items()
+        }
+
+    return {"inputs": described(inputs), "outputs": described(outputs)}, None if classes == 1 else classes
+
+
+def takes_any_size(path: Path) -> bool:
+    """Return whether a model is an export of this project: its `classify` takes uint8 images of any size."""
+    if not (path / "saved_model.pb").is_file():
+        return False
+    endpoint = endpoints(path).get(ANY_SIZE, {"inputs": {}, "outputs": {}})
+    takes_levels = endpoint["inputs"] == {"image": "uint8 (None, None, None, 3)"}
+    return takes_levels and list(endpoint["outputs"]) == ["class_index", "class_name", "probability"]
+
+
+def keras_tensors(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the inputs and the outputs of a Keras model by name; none before it is built."""
+    inputs = {tensor.name: tensor for tensor in getattr(model, "inputs", None) or ()}
+    nested = getattr(model, "output", None)  # with the keys of a dict; a Sequential has none
+    flat = getattr(model, "outputs", None) or ()
+    return inputs, outputs_by_name(model, nested if isinstance(nested, Mapping) else flat)
+
+
+def outputs_by_name(model: Any, answers: Any) -> dict[str, Any]:
+    """Return the answers of a Keras model by name, whether it gives one, a list or a dict of them."""
+    if isinstance(answers, Mapping):
+        return dict(answers)
+    several = answers if isinstance(answers, (list, tuple)) else [answers]
+    names = getattr(model, "output_names", None) or [f"output_{index}" for index in range(len(several))]
+    return dict(zip(names, several, strict=True))
+
+
+def _damaged(path: Path, kind: str, error: Exception) -> ValueError:
+    """Return the error of a model that cannot be loaded: the first line of what the loader said."""
+    reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+    return ValueError(f"Model {path} must be a {kind} can load. Received: {type(error).__name__}: {reason}")
+
+
+def _described(dtype: Any, shape: Any) -> str:
+    shape = tf.TensorShape(shape)
+    return f"{tf.as_dtype(dtype).name} {'of any shape' if shape.rank is None else tuple(shape)}"

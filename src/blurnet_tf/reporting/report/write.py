@@ -1,0 +1,170 @@
+"""The report: reads the stored runs, counts every table anew from their records, and writes the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from blurnet_tf.files import read_json, write_text
+from blurnet_tf.reporting import run_tables
+from blurnet_tf.reporting.figures import dissimilarity_sentence
+from blurnet_tf.reporting.gallery import CAPTIONS
+from blurnet_tf.reporting.report.blocks import Absent, Picture, Pictures, Section, Text, png_uri, render
+from blurnet_tf.reporting.report.signs import sign_blocks
+from blurnet_tf.reporting.report.success import curves, heat_maps
+from blurnet_tf.reporting.report.words import differences, headline, provenance
+from blurnet_tf.reporting.run_tables import Counted
+from blurnet_tf.runs.run import StoredRun, read_run
+
+LEAD = (
+    "Traffic-sign classifiers that blur their own feature maps, under the RP2 sticker attack: what the paper reports "
+    "(arXiv:1908.02256) beside what was measured here."
+)
+PAPERS = ("figure1", "figure2", "figure3", "figure4")
+OURS = ("filters", "variants")
+DAMAGED = (OSError, ValueError, LookupError)
+RUNS: dict[str, tuple[Callable[[StoredRun], Counted[Any]], str]] = {
+    "blackbox": (run_tables.table_1, "There is no transfer experiment yet: `make blackbox` runs it."),
+    "whitebox": (run_tables.table_2, "There is no white-box experiment yet: `make whitebox` runs it."),
+    "ablation": (run_tables.ablation_table, "There is no ablation yet: `make ablation` makes it."),
+    "reproduction": (run_tables.study_table, "There are no studies yet: `make reproduction` runs them, for hours."),
+}  # by folder what counts the run, and what is said where there is none
+
+
+def write_report(results: Path, checkpoints: Path) -> list[str]:
+    """Write `results`/report.html, one page that holds all results, and return a sentence for each part that is absent.
+
+    Nothing is trained or attacked. A run that is absent or damaged costs its section one sentence.
+
+    Args:
+        results: Folder with blackbox/, whitebox/, ablation/, reproduction/, models/ and figures/, as far as they are.
+        checkpoints: Folder of the trained models, for how sure they are of the attacked signs.
+    """
+    sections = _sections(results, checkpoints)
+    write_text(results / "report.html", render("BlurNet, measured", LEAD, sections))
+    blocks = [(section.title, block) for section in sections for block in section.blocks]
+    return [f"{title}: {block.sentence}" for title, block in blocks if isinstance(block, Absent)]
+
+
+def _sections(results: Path, checkpoints: Path) -> list[Section]:
+    first, second, ablation, studies = (_count(results / folder, *how) for folder, how in RUNS.items())
+    transfer = first if isinstance(first, Counted) else None
+    white_box = second if isinstance(second, Counted) else None
+    if transfer and isinstance(ablation, Counted) and _attack(ablation) != _attack(transfer):
+        ablation = Absent(sentence="The ablation is of another attack than Table 1: `make ablation` makes it anew.")
+    models = _own_models(results / "models")
+    runs = [one for one in (first, second, ablation, studies, *models) if isinstance(one, Counted)]
+    nothing = [one for one in (first, second) if isinstance(one, Absent)]
+    facts = [block for one in runs for block in _blocks(one, provenance)]
+    differing = _try(results, lambda: [Text(sentences=differences(transfer, white_box), listed=True)])
+    sections: list[tuple[str, str, Sequence[Any]]] = [
+        ("headline", "In short", headline(transfer, white_box) or nothing),
+        ("table1", "Table 1: transfer", _blocks(first, attrgetter("tables"))),
+        ("table2", "Table 2: white box", _blocks(second, run_tables.white_box_tables)),
+        ("targets", "Success by target", _blocks(second, heat_maps)),
+        ("signs", "Attacked signs", _blocks(second, lambda one: sign_blocks(one, checkpoints))),
+        ("steps", "Against the steps", _blocks(second, curves)),
+        ("figures", "Figures", _figure_blocks(results / "figures", transfer, white_box)),
+        ("ablation", "Ablation: where the blur stands", _blocks(ablation, _ablation_blocks)),
+        ("reproduction", "What moves the numbers", _blocks(studies, attrgetter("tables"))),
+        ("models", "Models of your own", [block for one in models for block in _blocks(one, attrgetter("tables"))]),
+        ("differences", "What differs from the paper", differing),
+        ("provenance", "Where it comes from", facts or nothing),
+    ]
+    return [Section(key=key, title=title, blocks=blocks) for key, title, blocks in sections]
+
+
+def _count(folder: Path, table: Callable[[StoredRun], Counted[Any]], absent: str) -> Counted[Any] | Absent:
+    """Return a run and its table, counted; or why there is none."""
+    if not (folder / "run.json").is_file():
+        return Absent(sentence=absent)
+    try:
+        return table(read_run(folder))
+    except DAMAGED as error:
+        return _damaged(folder, error)
+
+
+def _damaged(folder: Path, error: Exception) -> Absent:
+    missing = f"{folder / 'run.json'} lacks {error}." if isinstance(error, KeyError) else str(error)
+    return Absent(sentence=f"{folder} cannot be shown: {missing}")
+
+
+def _blocks(found: Counted[Any] | Absent, draw: Callable[[Counted[Any]], Sequence[Any]]) -> Sequence[Any]:
+    """Return what is drawn of a run; or why there is nothing to draw."""
+    return [found] if isinstance(found, Absent) else _try(found.stored.folder, lambda: draw(found))
+
+
+def _try(folder: Path, draw: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+    try:
+        return draw()
+    except DAMAGED as error:
+        return [_damaged(folder, error)]
+
+
+def _own_models(folder: Path) -> list[Counted[Any] | Absent]:
+    places = [place / kind for place in sorted(folder.glob("*")) for kind in ("whitebox", "blackbox")]
+    none = "No model of your own was attacked: `make whitebox MODEL=...` and `make blackbox MODEL=...` do."
+    found = [_count(place, run_tables.model_table, none) for place in places if (place / "run.json").is_file()]
+    return found or [Absent(sentence=none)]
+
+
+def _attack(counted: Counted[Any]) -> tuple[Any, ...]:
+    """Return what two runs share that are of the same attack."""
+    return counted.run.attack, counted.run.data["sha256"], counted.run.rows[0].weights_sha256
+
+
+def _ablation_blocks(found: Counted[Any]) -> list[Any]:
+    text = (
+        "Section 3.1 of the paper says that filtering higher layers costs accuracy. Here a box blur stands after each "
+        "of the three layers of the attacked model."
+    )
+    caption = "Accuracy and attack success against the size of the blur. Bars: 95% Wilson intervals."
+    blocks: list[Any] = [Text(sentences=[text]), *found.tables]
+    if (found.stored.folder / "ablation.png").is_file():
+        blocks.append(Pictures(title="", pictures=[_picture("ablation", found.stored.folder, caption)], wide=True))
+    return blocks
+
+
+def _figure_blocks(folder: Path, transfer: Counted[Any] | None, white_box: Counted[Any] | None) -> list[Any]:
+    """Return the figures. Figure 4 is that of the white box, if there is one, whatever the others were drawn beside."""
+    content, blocks = _read_figures(folder, transfer)
+    drawn: dict[str, Picture] = {}
+    for name, figure in content.get("figures", {}).items():
+        if (folder / f"{name}.png").is_file():
+            drawn[name] = _picture(name, folder, figure["caption"], figure["says"])
+    if white_box:
+        drawn.pop("figure4", None)
+        if (white_box.stored.folder / "figure4.png").is_file():
+            titles = {row.name: row.title for row in white_box.rows}
+            says = dissimilarity_sentence(white_box.stored.records, titles)
+            drawn["figure4"] = _picture("figure4", white_box.stored.folder, CAPTIONS["figure4"], says)
+    if "figure4" not in drawn:
+        blocks.append(Absent(sentence="Figure 4 needs white-box attacks: `make whitebox` draws it."))
+    for title, names in (("Of the paper", PAPERS), ("Of our own", OURS)):
+        if shown := [drawn[name] for name in names if name in drawn]:
+            blocks.append(Pictures(title=title, pictures=shown))
+    if content.get("left_out"):
+        blocks.append(Text(sentences=[f"`make figures` left out: {sentence}" for sentence in content["left_out"]]))
+    return blocks
+
+
+def _read_figures(folder: Path, transfer: Counted[Any] | None) -> tuple[dict[str, Any], list[Any]]:
+    """Return what figures.json says, or an empty dictionary and why there is nothing to show."""
+    if not (folder / "figures.json").is_file():
+        return {}, [Absent(sentence="There are no figures yet: `make figures` draws them.")]
+    try:
+        content: dict[str, Any] = read_json(folder / "figures.json")
+        of = content["attack"], content["data_sha256"]
+    except DAMAGED as error:
+        return {}, [_damaged(folder, error)]
+    if transfer and of != (transfer.run.attack, transfer.run.data["sha256"]):
+        return {}, [Absent(sentence="The figures are of another attack than Table 1: `make figures` draws them anew.")]
+    return content, []
+
+
+def _picture(name: str, folder: Path, caption: str, says: str = "") -> Picture:
+    number = f"Figure {PAPERS.index(name) + 1}. " if name in PAPERS else ""
+    uri = png_uri((folder / f"{name}.png").read_bytes())
+    return Picture(uri=uri, alt=caption, caption=number + caption, says=says)

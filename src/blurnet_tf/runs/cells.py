@@ -1,0 +1,242 @@
+"""Cells as plain data: an attack or plain stickers, on named models and images; and `compute`, which fills one.
+
+A specification holds only what JSON can hold, so any process or machine can compute it. What decides the content,
+checksums instead of places, makes the name of its folder: a cell whose inputs changed has another name.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from blurnet_tf import attacks
+from blurnet_tf.attacks.inputs import Model
+from blurnet_tf.attacks.masks import load_mask
+from blurnet_tf.data import rp2_release
+from blurnet_tf.data.registry import load_dataset
+from blurnet_tf.data.split import Split
+from blurnet_tf.defenses import FixedBlur
+from blurnet_tf.evaluation.attacking import attack_and_score, cover
+from blurnet_tf.evaluation.records import Record
+from blurnet_tf.models import LayerWeights, Variant, layer_weights, lisa_cnn, weights_sha256
+from blurnet_tf.models.classifier import load_classifier
+from blurnet_tf.models.inspection import model_sha256, read_keras_file
+from blurnet_tf.training.precision import make_deterministic
+
+FORMAT = 3
+"""Raised when cells of the same inputs get another content, so that older ones are not taken for new ones."""
+
+Content = tuple[Sequence[Record], Mapping[str, NDArray[Any]]]
+"""What a cell holds: records, and named arrays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A model: what decides its answers, and where its weights are.
+
+    Attributes:
+        name: Its name in the records.
+        path: A `.keras` file, a SavedModel folder, or the folder of the RP2 release.
+        sha256: `weights_sha256` of its weights; without a variant, `model_sha256` of its files.
+        variant: `Variant.settings()` of the network that the weights are put into; `None`: the model as it was saved.
+        input_blur: Side of a box blur in front of the model; 0 for none.
+        signature, output, output_name: As for `load_classifier`, of a model without a variant.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    variant: Mapping[str, Any] | None = None
+    input_blur: int = 0
+    signature: str | None = None
+    output: str = "logits"
+    output_name: str | None = None
+
+    def load(self, dtype: str) -> Model:
+        """Return the model; one with a variant computes in the Keras policy `dtype`."""
+        return _load_model(json.dumps(asdict(self)), dtype)
+
+    def inputs(self) -> dict[str, Any]:
+        """Return what decides the answers, wherever the model is."""
+        return {key: value for key, value in asdict(self).items() if key != "path"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagesSpec:
+    """The victims of a data set, `load_dataset(**source)`, with the classes of a model, which are found by name."""
+
+    source: Mapping[str, Any]
+    class_names: tuple[str, ...]
+    sha256: str
+
+    def load(self) -> Split:
+        return _load_images(json.dumps(asdict(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskSpec:
+    """An image of a mask, and the checksum of the mask as `load_mask` reads it."""
+
+    path: str
+    sha256: str
+
+    def load(self) -> NDArray[np.float32]:
+        return _load_mask(self.path, self.sha256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSpec:
+    """One cell.
+
+    Attributes:
+        name: Start of its folder's name, for the reader.
+        images, mask: What is attacked, and where.
+        victims: The models that are scored, in float32.
+        source: The model that the attack sees; `None` for plain stickers, which need no attack.
+        attack: `to_config()` of the attack; `None` for plain stickers.
+        targets: The wanted classes; none for an attack that moves away from the labels.
+        dtype: Keras policy that the attack computes in.
+        keep_images: Whether the attacked images are stored too.
+    """
+
+    name: str
+    images: ImagesSpec
+    mask: MaskSpec
+    victims: tuple[ModelSpec, ...]
+    source: ModelSpec | None = None
+    attack: Mapping[str, Any] | None = None
+    targets: tuple[int, ...] = ()
+    dtype: str = "float32"
+    keep_images: bool = False
+
+    def inputs(self) -> dict[str, Any]:
+        """Return everything that decides the content, as JSON can write it; places of files are left out."""
+        inputs = {
+            "format": FORMAT,
+            "images_sha256": self.images.sha256,
+            "mask_sha256": self.mask.sha256,
+            "victims": [victim.inputs() for victim in self.victims],
+        }
+        if self.source is not None:
+            settings = ("attack", "targets", "dtype", "keep_images")
+            inputs |= {"source": self.source.inputs()} | {name: getattr(self, name) for name in settings}
+        return json.loads(json.dumps(inputs))
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        digest = hashlib.sha256(json.dumps(self.inputs(), sort_keys=True).encode()).hexdigest()
+        return f"{self.name}-{digest[:12]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole specification, places included, as JSON can write it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> CellSpec:
+        """Return the specification that `to_json` wrote."""
+        images, source = content["images"], content["source"]
+        parts = {
+            "images": ImagesSpec(**{**images, "class_names": tuple(images["class_names"])}),
+            "mask": MaskSpec(**content["mask"]),
+            "victims": tuple(ModelSpec(**victim) for victim in content["victims"]),
+            "source": None if source is None else ModelSpec(**source),
+            "targets": tuple(content["targets"]),
+        }
+        return cls(**{**content, **parts})
+
+
+def compute(spec: CellSpec) -> Content:
+    """Return the content of a cell: records of every victim, and the perturbation with its history.
+
+    Loaded models, and the compiled steps of an attack, stay for the next cell that asks for the same.
+
+    Raises:
+        FileNotFoundError: A file is gone.
+        ValueError: A file is another one now, or the attack refuses the model.
+    """
+    make_deterministic()
+    images, mask = spec.images.load(), spec.mask.load()
+    victims = {victim.name: victim.load("float32") for victim in spec.victims}
+    if spec.source is None or spec.attack is None:
+        return [record for name, model in victims.items() for record in cover(model, images, mask, name=name)], {}
+    records, result = attack_and_score(
+        attacks.from_config(spec.attack),
+        spec.source.load(spec.dtype),
+        images,
+        targets=list(spec.targets) or None,
+        mask=mask,
+        source=spec.source.name,
+        victims=victims,
+    )
+    arrays = {"perturbation": result.perturbation, **result.history}
+    return records, arrays | ({"adversarial": result.apply(images.images)} if spec.keep_images else {})
+
+
+def read_weights(path: Path) -> tuple[LayerWeights, tuple[int, int]]:
+    """Return the arrays by layer, and height and width of the images, of a checkpoint or of the RP2 release."""
+    if path.is_dir():
+        return rp2_release.load_weights(path), (rp2_release.SIZE, rp2_release.SIZE)
+    if not path.is_file():
+        raise FileNotFoundError(f"Checkpoint {path} does not exist. Train it again, or name another one.")
+    model = read_keras_file(path)
+    return layer_weights(model), tuple(model.input_shape[1:3])
+
+
+def mask_sha256(mask: NDArray[np.float32]) -> str:
+    """Return the checksum of a mask as it is used; the file that it was read from may have other bytes."""
+    return hashlib.sha256(np.ascontiguousarray(mask, np.float32).tobytes()).hexdigest()
+
+
+@functools.lru_cache(maxsize=8)
+def _load_model(spec_json: str, dtype: str) -> Model:
+    spec = ModelSpec(**json.loads(spec_json))
+    model = _load_file(spec) if spec.variant is None else _load_variant(spec, dtype)
+    if not spec.input_blur:
+        return model
+    blur = FixedBlur(spec.input_blur)
+    return lambda images: model(blur(images))
+
+
+def _load_file(spec: ModelSpec) -> Model:
+    _check_sum(spec.path, spec.sha256, model_sha256(Path(spec.path)))
+    return load_classifier(spec.path, signature=spec.signature, output=spec.output, output_name=spec.output_name)
+
+
+def _load_variant(spec: ModelSpec, dtype: str) -> keras.Model:
+    weights, size = read_weights(Path(spec.path))
+    _check_sum(spec.path, spec.sha256, weights_sha256(weights))
+    variant, classes = Variant.from_settings(spec.variant or {}), len(weights["logits"][1])
+    return lisa_cnn(variant, classes=classes, image_size=size, weights=weights, dtype=dtype)
+
+
+@functools.lru_cache(maxsize=2)
+def _load_images(spec_json: str) -> Split:
+    content = json.loads(spec_json)
+    images = load_dataset(**content["source"]).victims().with_class_names(content["class_names"])
+    _check_sum(f"The images of {content['source']['name']}", content["sha256"], images.sha256())
+    return images
+
+
+@functools.lru_cache(maxsize=4)
+def _load_mask(path: str, digest: str) -> NDArray[np.float32]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # whoever made the specification has been told of stray pixels
+        mask = load_mask(path)
+    _check_sum(path, digest, mask_sha256(mask))
+    return mask
+
+
+def _check_sum(what: str, expected: str, received: str) -> None:
+    if received != expected:
+        raise ValueError(f"{what} must be what the cell was made for. Received: another content. Run it anew.")

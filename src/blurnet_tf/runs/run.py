@@ -1,0 +1,110 @@
+"""A run: which models were scored, under which cells, and everything else that its table and the report must know."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurnet_tf.data.registry import load_dataset
+from blurnet_tf.evaluation.records import Record
+from blurnet_tf.files import read_json, write_json
+from blurnet_tf.runs.store import StoredCell, read_cell
+
+FILE = "run.json"
+CELLS = "cells"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A model that was scored: a row of the table."""
+
+    name: str  # in the records
+    title: str  # in the table
+    alpha: float | None = None  # of Eq. 3 or 5; 0 without a penalty, `None` for a model of the user's own
+    checkpoint: str = ""  # where the model was
+    weights_sha256: str = ""
+    test_correct: int | None = None  # right answers on the held-out images; `None` if not known
+    test_images: int | None = None
+    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # its provenance, if it was trained here
+    change: str = ""  # of a study: what differs from the first run of its variant
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # such as `layer` and `size` of an ablation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One experiment."""
+
+    kind: str  # "transfer", "white_box", "ablation", "study", "model_transfer" or "model_white_box"
+    rows: tuple[RunRow, ...]
+    cells: tuple[str, ...]  # folders of the cells with attacks
+    floors: tuple[str, ...] = ()  # folders of the cells with plain stickers
+    data: Mapping[str, Any]  # `Dataset.facts` of the attacked images, with `source`, `n` and `sha256`
+    class_names: tuple[str, ...]
+    training_data: Mapping[str, Any] | None = None  # `Dataset.facts` of what the models were trained and tested on
+    mask: Mapping[str, Any]  # `path`, `sha256` and `pixels`
+    palette: Mapping[str, Any] | None = None  # `path` and `sha256`, if an attack uses one
+    attack: Mapping[str, Any]  # configuration of the first attack; of transfer with `target` and `target_name`
+    preset: str = ""
+    init: str = ""
+    precision: str = ""
+    papers_protocol: bool = False  # whether data, models and settings are those of the paper
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredRun:
+    """A run with the folder that holds its cells. Each part is read when it is first asked for."""
+
+    folder: Path
+    run: Run
+
+    @functools.cached_property
+    def cells(self) -> list[StoredCell]:
+        """The cells with attacks, in order."""
+        return [read_cell(self.folder / CELLS / name) for name in self.run.cells]
+
+    @functools.cached_property
+    def records(self) -> list[Record]:
+        """The records of all attacks."""
+        return [record for cell in self.cells for record in cell.records]
+
+    @functools.cached_property
+    def floor(self) -> list[Record]:
+        """The records of all plain stickers."""
+        return [record for name in self.run.floors for record in read_cell(self.folder / CELLS / name).records]
+
+    @functools.cached_property
+    def clean(self) -> dict[str, NDArray[np.float32]]:
+        """The clean images by their names; empty if their source is not there any more or has others now."""
+        try:
+            images = load_dataset(**self.run.data["source"]).victims().with_class_names(self.run.class_names)
+        except (OSError, TypeError, ValueError):
+            return {}
+        if images.sha256() != self.run.data["sha256"]:
+            return {}
+        return dict(zip(images.ids, images.images, strict=True))
+
+    def save(self) -> None:
+        """Write what the run is into its folder."""
+        write_json(self.folder / FILE, dataclasses.asdict(self.run))
+
+
+def read_run(folder: Path) -> StoredRun:
+    """Return the run that a folder holds; FileNotFoundError if there is none, ValueError if its file is damaged."""
+    path = Path(folder) / FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist. Run the experiment that writes it.")
+    content = read_json(path)
+    try:
+        content |= {key: tuple(content[key]) for key in ("cells", "floors", "class_names")}
+        run = Run(**{**content, "rows": tuple(RunRow(**row) for row in content["rows"])})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} must describe a run. Received: {error}. Run the experiment again.") from error
+    return StoredRun(folder=Path(folder), run=run)

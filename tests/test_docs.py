@@ -1,0 +1,32 @@
+"""The Python of the documentation, run as it stands there. That of docs/library.md is run by tests/test_wheel.py."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blurnet_tf import lisa_cnn
+from blurnet_tf.attacks import from_config
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def examples(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore:The model takes")
+def test_the_examples_of_the_attacks_run() -> None:
+    images = np.random.default_rng(0).uniform(0, 1, (2, 32, 32, 3)).astype(np.float32)
+    model = lisa_cnn(seed=0)
+    names: dict[str, Any] = {"model": model, "images": images, "labels": np.array([14, 14])}
+    names["mask"] = np.ones((32, 32, 1), np.float32)
+    call, part = examples("attacks.md")
+    exec(call.replace("steps=300", "steps=2"), names)
+    assert names["result"].apply(images).shape == (1, 2, 32, 32, 3)
+    exec(part.replace("RP2(loss", "attack = RP2(steps=2, loss"), names)
+    attack = names["attack"]
+    assert from_config(attack.to_config()) == attack
+    assert np.isfinite(attack(model, images, targets=[12]).perturbation).all()
