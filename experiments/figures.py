@@ -7,8 +7,7 @@ from typing import Any
 
 from blurnet_tf.models import TRAINED_VARIANTS
 from blurnet_tf.reporting import draw_figures
-from blurnet_tf.runs import read_run, read_variants, stored_checkpoints
-from blurnet_tf.runs.run import FILE
+from blurnet_tf.runs import find_run, read_run, read_variants, stored_checkpoints
 from experiments import arguments, cli
 
 
@@ -17,7 +16,7 @@ def main(argv: list[str] | None) -> None:
     options = _parse(argv)
     results: Path = options.results
     attack = read_run(results / "blackbox")
-    white_box = read_run(results / "whitebox") if (results / "whitebox" / FILE).is_file() else None
+    white_box = find_run(results / "whitebox")
     data = attack.run.data["key"]
     if attack.run.data["photographs"] and attack.run.data["split"] == "none":  # to train on there is LISA
         data = "lisa" if options.split == "track" else f"lisa_{options.split}"

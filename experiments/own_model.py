@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf import runs
-from blurnet_tf.commands.arguments import add_classifier_arguments, chosen_classifier
+from blurnet_tf.commands.arguments import add_classifier_arguments, named_model
 from blurnet_tf.data.registry import choose_victims, load_dataset
 from blurnet_tf.models.classifier import Classifier
 from blurnet_tf.signs import find_class_names
@@ -51,10 +51,7 @@ def attack_transfer(options: Any) -> runs.StoredRun:
 
 def _load(options: Any) -> tuple[Classifier, runs.Setting]:
     """Load the model and what it is attacked on, and check that they fit together."""
-    model = chosen_classifier(options)
-    names = find_class_names(options.model, options.labels, outputs=model.classes)
-    if names is None:
-        raise ValueError(f"LABELS= must name a file with the classes of {options.model}, which has none beside it.")
+    model, names = named_model(options, "LABELS=")
     if options.victims is not None:
         images = load_dataset(f"folder:{options.victims}", label=options.label, class_names=names)
         print(images.reason, flush=True)

@@ -12,7 +12,7 @@ from blurnet_tf.attacks.masks import STICKERS
 from blurnet_tf.data import synthetic
 from blurnet_tf.data.split import Split
 from blurnet_tf.data.synthetic import class_sheet, train_split, victim_split
-from blurnet_tf.signs import CLASS_NAMES, STOP, UNUSED
+from blurnet_tf.signs import CLASS_NAMES, STOP
 
 held_out_split = synthetic.test_split
 SPLITS = pytest.mark.parametrize("render", [train_split, held_out_split], ids=["train", "test"])
@@ -32,8 +32,8 @@ def victims() -> Split:
 def test_balance_and_names(small: Split) -> None:
     assert small.images.shape == (17 * 12, 32, 32, 3)
     counts = np.bincount(small.labels, minlength=len(CLASS_NAMES))
-    assert counts[UNUSED] == 0
-    assert (np.delete(counts, UNUSED) == 12).all()
+    assert counts[CLASS_NAMES.index("unused")] == 0
+    assert (np.delete(counts, CLASS_NAMES.index("unused")) == 12).all()
     assert small.class_names == CLASS_NAMES
     for name, label in zip(small.ids, small.labels, strict=True):
         assert name.startswith(f"train-{CLASS_NAMES[label]}-")

@@ -22,3 +22,8 @@ def check_images(images: ArrayLike) -> NDArray[np.float32]:
     if not (array.min() >= 0 and array.max() <= 1):  # also catches NaN
         raise ValueError(f"`images` must lie in [0, 1]. Received: values from {array.min():g} to {array.max():g}")
     return array
+
+
+def are_probabilities(answers: NDArray[np.floating]) -> bool:
+    """Whether answers of a model (n, classes) look like those of a softmax: none below 0, and the sums are 1."""
+    return bool(answers.min() >= 0 and np.allclose(answers.sum(axis=1), 1.0, atol=1e-3))

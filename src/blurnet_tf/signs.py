@@ -14,7 +14,6 @@ CLASS_NAMES: tuple[str, ...] = (
 """Names of the 18 outputs. RP2's released LISA-CNN has 18 outputs but its class list has 17 names: output 3 belongs to
 no sign and is never predicted. It keeps its place here, so that labels and logits mean the same in every model."""
 
-UNUSED: int = CLASS_NAMES.index("unused")
 STOP: int = CLASS_NAMES.index("stop")
 SIGN_NAMES: tuple[str, ...] = tuple(name for name in CLASS_NAMES if name != "unused")
 """The 17 classes that have a sign, in the order of the outputs."""

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from blurnet_tf.checks import check_images
+from blurnet_tf.checks import are_probabilities, check_images
 
 Model = Callable[[Any], Any]
 """Anything that maps images, float32 (n, H, W, 3) in [0, 1], to logits (n, classes), differentiably."""
@@ -164,7 +164,7 @@ def check_model(model: Model, images: NDArray[np.float32]) -> NDArray[np.float32
         raise ValueError(f"`model` must return logits ({len(images)}, classes). Received: shape={logits.shape}")
     if not np.isfinite(logits).all():
         raise ValueError("`model` must return finite logits. Received: NaN or infinity for a clean image")
-    if logits.min() >= 0 and np.allclose(logits.sum(axis=1), 1.0, atol=1e-3):
+    if are_probabilities(logits):
         raise ValueError(
             "`model` must return logits. Received: probabilities, as if it ended in a softmax, which would flatten the "
             "gradients. Take the softmax off, or pass `lambda images: tf.math.log(model(images) + 1e-12)`."

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.models.classifier import OUTPUTS, Classifier, load_classifier
+from blurnet_tf.signs import find_class_names
 
 
 def add_classifier_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -29,6 +30,15 @@ def chosen_classifier(options: Any) -> Classifier:
     return load_classifier(
         options.model, signature=options.signature, output=options.output, output_name=options.output_name
     )
+
+
+def named_model(options: Any, option: str = "--labels") -> tuple[Classifier, tuple[str, ...]]:
+    """Return the model and the names of its classes, which `option` gives if the model does not."""
+    classifier = chosen_classifier(options)
+    names = find_class_names(options.model, options.labels, outputs=classifier.classes)
+    if names is None:
+        raise ValueError(f"{option} must name a file with the classes of {options.model}, which has none beside it.")
+    return classifier, names
 
 
 def add_out_argument(parser: argparse.ArgumentParser, what: str) -> None:

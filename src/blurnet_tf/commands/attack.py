@@ -19,7 +19,7 @@ import numpy as np
 
 from blurnet_tf.attacks import NPS, RP2, load_mask, load_palette
 from blurnet_tf.attacks.masks import bundled
-from blurnet_tf.commands.arguments import add_classifier_arguments, chosen_classifier, natural, number, positive, show
+from blurnet_tf.commands.arguments import add_classifier_arguments, named_model, natural, number, positive, show
 from blurnet_tf.commands.files import check_folder, check_same_size, save_image
 from blurnet_tf.data.folder import levels, load_folder
 from blurnet_tf.evaluation.provenance import environment
@@ -70,10 +70,7 @@ def run(options: Any) -> int:
 
 def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
     make_deterministic()
-    classifier = chosen_classifier(options)
-    names = find_class_names(options.model, options.labels, outputs=classifier.classes)
-    if names is None:
-        raise ValueError(f"--labels must name a file with the classes of {options.model}, which has none beside it.")
+    classifier, names = named_model(options)
     victims = load_folder(options.images, label=options.label, class_names=names)
     outputs = classifier.check(victims.images).shape[1]
     find_class_names(options.model, options.labels, outputs=outputs)  # again, for a file that does not say how many

@@ -16,7 +16,7 @@ from blurnet_tf.files import atomic_path
 
 def check_out(path: Path, suffixes: tuple[str, ...], *, force: bool) -> None:
     """Raise ValueError or OSError, before any work is done, unless a result can be written to `path`."""
-    if suffixes and path.suffix.lower() not in suffixes:
+    if path.suffix.lower() not in suffixes:
         raise ValueError(f"--out must end in {' or '.join(suffixes)}. Received: {path}")
     if path.is_dir():
         raise FileExistsError(f"{path} is a folder. Name a file.")

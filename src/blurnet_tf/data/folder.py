@@ -126,7 +126,7 @@ def read_lines(
     Raises:
         ValueError: A line has more or fewer cells than `columns`, or each of `files` has not exactly one.
     """
-    seen = set()
+    known, seen = set(files), set()
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
         for row in reader:
@@ -136,7 +136,7 @@ def read_lines(
             where, name = f"{path}, line {reader.line_num},", cells[0]
             if len(cells) != len(columns):
                 raise ValueError(f"{where} must hold {delimiter.join(columns)}. Received: {delimiter.join(row)!r}")
-            if name not in files or name in seen:
+            if name not in known or name in seen:
                 received = f"{name} again" if name in seen else f"{name}, which is not there"
                 raise ValueError(f"{where} must name another image of the folder. Received: {received}")
             seen.add(name)

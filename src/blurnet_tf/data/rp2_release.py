@@ -98,11 +98,10 @@ def damaged_files(folder: str | os.PathLike[str], files: Sequence[ReleaseFile] =
 def dataset(query: Query) -> Dataset:
     """Return the release as a data set: victims, with their mask and palette, and nothing to train on."""
     query.refuse("label", "image_size", "class_names")
-    places = query.places(FOLDER)
-    folder = find(query.roots)
-    incomplete = {  # a folder that is there but lacks files: a fetch that was interrupted, or a wrong folder
-        place: describe_missing(missing) for place in places if place.is_dir() and (missing := missing_files(place))
-    }
+    places = {place: missing_files(place) for place in query.places(FOLDER)}
+    folder = next((place for place, missing in places.items() if not missing), None)
+    # A folder that is there but lacks files: a fetch that was interrupted, or a wrong folder.
+    incomplete = {place: describe_missing(missing) for place, missing in places.items() if missing and place.is_dir()}
     lacking = " and ".join(f"{place} {words}" for place, words in incomplete.items())
     if folder is None:
         looked = ", ".join(f"{place} ({incomplete.get(place, 'not there')})" for place in places)

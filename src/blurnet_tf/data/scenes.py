@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.data.folder import levels
+
 FRAME = 32  # side of a finished picture
 _CANVAS = 64  # pictures are composed at twice the frame, then averaged down
 _CAMERA_DISTANCE = 4.0  # from the sign, in half widths of it: what makes the far edge of a turned sign shorter
@@ -170,7 +172,7 @@ def _expose(image: Image, view: View, rng: np.random.Generator) -> Image:
     if side != FRAME:
         kind = cv2.INTER_AREA if side > FRAME else cv2.INTER_CUBIC
         image = cv2.resize(image, (FRAME, FRAME), interpolation=kind)
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.float32) / np.float32(255)
+    return levels(image).astype(np.float32) / np.float32(255)
 
 
 def _texture(rng: np.random.Generator, octaves: tuple[int, ...], channels: int = 1) -> Image:

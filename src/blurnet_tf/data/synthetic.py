@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from blurnet_tf.checks import check_integer
 from blurnet_tf.data.dataset import Dataset, Query
+from blurnet_tf.data.folder import levels
 from blurnet_tf.data.scenes import FRAME, View, photograph, random_view
 from blurnet_tf.data.sign_art import draw_sign
 from blurnet_tf.data.split import Split
@@ -148,7 +149,7 @@ def class_sheet(split: Split, samples: int = 10, scale: int = 2) -> NDArray[np.u
         cover = art[..., 3:] / 255
         pictures = [np.rint(art[..., :3] * cover + 255 * (1 - cover)).astype(np.uint8)]
         for image in split.images[split.labels == label][:samples]:
-            pictures.append(np.rint(image * 255).astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1))
+            pictures.append(levels(image).repeat(scale, axis=0).repeat(scale, axis=1))
         for column, picture in enumerate(pictures):
             left = name_width + column * (tile + gap)
             row[:tile, left : left + tile] = picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,7 @@ from blurnet_tf.attacks.contract import Attack, AttackResult
 from blurnet_tf.attacks.inputs import Model
 from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation.records import Record
-from blurnet_tf.evaluation.scoring import PlainSticker, score
+from blurnet_tf.evaluation.scoring import PlainSticker, predict, score
 
 
 def other_classes(split: Split) -> tuple[int, ...]:
@@ -51,12 +52,11 @@ def attack_and_score(
     """
     result = attack(model, split.images, targets=targets, mask=mask, labels=split.labels)
     adversarial = result.apply(split.images)
-    records = [
-        record
-        for name, victim in ({source: model} if victims is None else victims).items()
-        for target, images in zip(result.targets or (None,), adversarial, strict=True)
-        for record in score(victim, split, images, attack=attack, source=source, victim=name, target=target)
-    ]
+    records = []
+    for name, victim in ({source: model} if victims is None else victims).items():
+        known: dict[str, Any] = {"source": source, "victim": name, "clean": predict(victim, split.images)}
+        for target, images in zip(result.targets or (None,), adversarial, strict=True):
+            records += score(victim, split, images, attack=attack, target=target, **known)
     return records, result
 
 
@@ -69,8 +69,9 @@ def cover(model: Model, split: Split, mask: NDArray[np.float32], *, name: str, d
     """
     stickers: list[tuple[PlainSticker, ArrayLike]] = [(PlainSticker("white"), 1.0), (PlainSticker("black"), 0.0)]
     stickers += [(PlainSticker("random", draw), np.random.default_rng(draw).uniform(size=3)) for draw in range(draws)]
+    known: dict[str, Any] = {"source": "", "victim": name, "target": None, "clean": predict(model, split.images)}
     records = []
     for sticker, colour in stickers:
         images = np.where(mask > 0, np.asarray(colour, np.float32), split.images)
-        records += score(model, split, images, attack=sticker, source="", victim=name, target=None)
+        records += score(model, split, images, attack=sticker, **known)
     return records

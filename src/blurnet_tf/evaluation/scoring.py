@@ -49,6 +49,7 @@ def score(
     source: str,
     victim: str,
     target: int | None,
+    clean: NDArray[np.int32] | None = None,
 ) -> list[Record]:
     """Return a record for each image of `split`.
 
@@ -60,6 +61,7 @@ def score(
         source: Name of the model that the attack saw.
         victim: Name of `model`.
         target: The attack's target class, or `None`.
+        clean: int32 (n,), what `model` predicts on the clean images, if that is known already.
     """
     if adversarial.shape != split.images.shape:
         raise ValueError(
@@ -73,7 +75,7 @@ def score(
     columns: dict[str, Sequence[Any]] = {
         "image": split.ids,
         "label": split.labels.tolist(),
-        "clean_prediction": predict(model, split.images).tolist(),
+        "clean_prediction": (predict(model, split.images) if clean is None else clean).tolist(),
         "adversarial_prediction": predict(model, adversarial).tolist(),
         "dissimilarity": np.asarray(dissimilarity(split.images, adversarial)).tolist(),
     }

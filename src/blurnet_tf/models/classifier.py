@@ -52,7 +52,11 @@ class Classifier:
 
         From probabilities p, they are log p, which differs from the logits by a constant.
         """
-        answers = tf.cast(self.answer(images), tf.float32)
+        return self.logits(self.answer(images))
+
+    def logits(self, answers: Any) -> Any:
+        """Return the logits of what `answer` gave."""
+        answers = tf.cast(answers, tf.float32)
         return answers if self.output == "logits" else tf.math.log(tf.maximum(answers, LEAST_PROBABILITY))
 
     def check(self, images: ArrayLike) -> NDArray[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from blurnet_tf.checks import check_images
+from blurnet_tf.checks import are_probabilities, check_images
 
 STOPPERS: Mapping[str, str] = {
     "ArgMax": "an index does not change gradually", "Bucketize": "it counts steps",
@@ -88,7 +88,7 @@ def check_answers(images: ArrayLike, classifier: Any) -> NDArray[np.float32]:
     with tf.GradientTape() as tape:
         tape.watch(clean)
         answers = _ask(classifier, clean)
-        logits = classifier(clean)
+        logits = classifier.logits(answers)
         # Not the sum: that of centred logits has no gradient although each of them has one.
         margin = tf.reduce_max(logits, axis=1) - tf.reduce_mean(logits, axis=1)
     _check_kind(classifier.path, classifier.output, np.asarray(answers, np.float32))
@@ -133,7 +133,7 @@ def _check_kind(path: Path, output: str, answers: NDArray[np.float32]) -> None:
     """Raise ValueError unless the answers are finite, and what `output` says."""
     if not np.isfinite(answers).all():
         raise ValueError(f"Model {path} must return finite {output}. Received: NaN or infinity")
-    probabilities = bool(answers.min() >= 0 and np.allclose(answers.sum(axis=1), 1.0, atol=1e-3))
+    probabilities = are_probabilities(answers)
     if probabilities and output == "logits":
         raise ValueError(
             "`output` must be 'probabilities' for a model that ends in a softmax. Received: output='logits', and "

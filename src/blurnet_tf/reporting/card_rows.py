@@ -9,7 +9,7 @@ from blurnet_tf.models import TRANSFER_VARIANTS
 from blurnet_tf.reporting.rows import TransferRow, WhiteBoxRow
 from blurnet_tf.reporting.run_tables import Counted, attack_words, table_1, table_2
 from blurnet_tf.reporting.tables import Cell, Table, flat, number_cell, share_cell, with_interval
-from blurnet_tf.runs.run import StoredRun, read_run
+from blurnet_tf.runs.run import StoredRun, find_run
 
 
 def attack_paragraph(name: str, weights_sha256: str, results: Path) -> tuple[str, dict[str, Any] | None]:
@@ -41,10 +41,9 @@ def attack_paragraph(name: str, weights_sha256: str, results: Path) -> tuple[str
 
 
 def _with_row(folder: Path, name: str, weights_sha256: str) -> StoredRun | None:
-    if not (folder / "run.json").is_file():
-        return None
-    stored = read_run(folder)
-    return stored if (name, weights_sha256) in [(row.name, row.weights_sha256) for row in stored.run.rows] else None
+    stored = find_run(folder)
+    rows = stored.run.rows if stored else ()
+    return stored if (name, weights_sha256) in [(row.name, row.weights_sha256) for row in rows] else None
 
 
 def _white_box(counted: Counted[WhiteBoxRow], row: WhiteBoxRow) -> str:

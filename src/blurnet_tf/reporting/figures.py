@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -99,13 +100,11 @@ def dissimilarity_figure(records: Sequence[Record], *, titles: Mapping[str, str]
         attacks = [group for seed in metrics.by_seed(mine).values() for group in metrics.by_attack(seed).values()]
         distances = [metrics.mean_dissimilarity(group) for group in attacks]
         successes = [100 * metrics.prediction_changed(group).value for group in attacks]
-        distance = metrics.over_seeds(mine, metrics.mean_dissimilarity).mean
-        success = 100 * metrics.over_seeds(mine, metrics.average_over_attacks).mean
-        colour, marker = COLOURS[looks[name] % len(COLOURS)], MARKERS[looks[name] % len(MARKERS)]
-        axis.scatter(distances, successes, s=13, c=colour, marker=marker, alpha=0.6, linewidths=0, zorder=2)
-        axis.scatter(
-            distance, success, s=46, c=colour, marker=marker, edgecolors="white", linewidths=0.7, zorder=3, label=label
-        )
+        success, distance = _means(mine)
+        place = looks[name]
+        kind: dict[str, Any] = {"c": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
+        axis.scatter(distances, successes, s=13, alpha=0.6, linewidths=0, zorder=2, **kind)
+        axis.scatter(distance, 100 * success, s=46, edgecolors="white", linewidths=0.7, zorder=3, label=label, **kind)
     axis.set(xlabel="L2 dissimilarity (Eq. 1)", ylabel="attack success rate (%)", ylim=(-3, 103))
     axis.grid(visible=True)
     figure.legend(
@@ -115,12 +114,17 @@ def dissimilarity_figure(records: Sequence[Record], *, titles: Mapping[str, str]
     return figure
 
 
+def _means(records: list[Record]) -> tuple[float, float]:
+    """Return average attack success and mean dissimilarity, over the seeds."""
+    figures = metrics.average_over_attacks, metrics.mean_dissimilarity
+    success, distance = (metrics.over_seeds(records, figure).mean for figure in figures)
+    return success, distance
+
+
 def dissimilarity_sentence(records: Sequence[Record], titles: Mapping[str, str]) -> str:
     parts = []
     for name, title in titles.items():
-        mine = [record for record in records if record.victim == name]
-        success = metrics.over_seeds(mine, metrics.average_over_attacks).mean
-        distance = metrics.over_seeds(mine, metrics.mean_dissimilarity).mean
+        success, distance = _means([record for record in records if record.victim == name])
         parts.append(f"{title} {percent(success)} at {distance:.3f}")
     return f"Mean attack success, and the L2 dissimilarity it takes: {', '.join(parts)}."
 

@@ -96,7 +96,7 @@ def draw_figures(
     pictures = _paper_pictures(np.stack([clean[index], adversarial[index]]), seen, attacked, image, measured[ATTACKED])
     pictures |= _defence_pictures(groups, measured)
     if white_box:
-        titles, attacks = {row.name: row.title for row in white_box.run.rows}, white_box.records
+        titles, attacks = white_box.titles, white_box.records
         figure_4 = dissimilarity_figure(attacks, titles=titles)
         pictures["figure4"] = (figure_4, dissimilarity_sentence(attacks, titles))
     pictures = dict(sorted(pictures.items()))

@@ -22,7 +22,7 @@ from blurnet_tf.reporting.tables import (
     number_cell,
     share_cell,
 )
-from blurnet_tf.runs.run import Run, RunRow, StoredRun
+from blurnet_tf.runs.run import Run, RunRow, StoredRun, nps_mode
 
 Row = TypeVar("Row")
 
@@ -298,11 +298,6 @@ def trained_on_lisa(run: Run) -> bool:
     return run.training_data is not None and run.training_data["name"] == "lisa"
 
 
-def nps_mode(run: Run) -> str | None:
-    """Return the mode of the non-printability score that the attack has, or `None`."""
-    return next((one["mode"] for one in run.attack.get("penalties", ()) if one.get("kind") == "NPS"), None)
-
-
 def _counted(stored: StoredRun, rows: Sequence[Row], table: Table) -> Counted[Row]:
     return Counted(stored=stored, rows=rows, tables=[table], markdown=f"{table.markdown}\n")
 
@@ -355,7 +350,7 @@ def _worst_attack(target: str, penalty: float, penalties: Sequence[float]) -> Ce
 
 def _notes(run: Run) -> list[str]:
     """Return what a reader must know of this run to compare it."""
-    mode = nps_mode(run)
+    mode = nps_mode(run.attack)
     notes = {
         "The split leaks: near duplicates of the test images are among the training images, so that the legitimate "
         "accuracy is too high.": run.training_data and run.training_data["leaks"],

@@ -55,8 +55,8 @@ def _draw_ablation(counted: Counted) -> None:
 
 
 def _draw_dissimilarity(counted: Counted) -> None:
-    titles = {row.name: row.title for row in counted.run.rows}
-    save_both(counted.stored.folder, "figure4", dissimilarity_figure(counted.stored.records, titles=titles))
+    stored = counted.stored
+    save_both(stored.folder, "figure4", dissimilarity_figure(stored.records, titles=stored.titles))
 
 
 def _draw_attack(counted: Counted) -> None:

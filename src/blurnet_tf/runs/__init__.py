@@ -10,7 +10,7 @@ from blurnet_tf.runs.checkpoints import (
     stored_checkpoints,
     train_checkpoint,
     train_variant,
-)
+)  # fmt: skip
 from blurnet_tf.runs.experiments import (
     USUAL_TARGET,
     Subject,
@@ -20,12 +20,12 @@ from blurnet_tf.runs.experiments import (
     subject,
     transfer,
     white_box,
-)
-from blurnet_tf.runs.run import Run, RunRow, StoredRun, read_run
+)  # fmt: skip
+from blurnet_tf.runs.run import Run, RunRow, StoredRun, find_run, read_run
 from blurnet_tf.runs.setting import Setting, load_setting
 
 __all__ = [
     "USUAL_TARGET", "Checkpoint", "Run", "RunRow", "Setting", "StoredRun", "Subject", "checkpoint_path",
-    "choose_target", "choose_targets", "load_setting", "merged", "read_run", "read_variants", "stored_checkpoints",
-    "subject", "train_checkpoint", "train_variant", "transfer", "white_box",
+    "choose_target", "choose_targets", "find_run", "load_setting", "merged", "read_run", "read_variants",
+    "stored_checkpoints", "subject", "train_checkpoint", "train_variant", "transfer", "white_box",
 ]  # fmt: skip

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -198,26 +197,34 @@ def mask_sha256(mask: NDArray[np.float32]) -> str:
     return hashlib.sha256(np.ascontiguousarray(mask, np.float32).tobytes()).hexdigest()
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=16)  # the ablation has ten
 def _load_model(spec_json: str, dtype: str) -> Model:
     spec = ModelSpec(**json.loads(spec_json))
-    model = _load_file(spec) if spec.variant is None else _load_variant(spec, dtype)
+    model: Model
+    if spec.variant is None:
+        model = _load_file(spec.path, spec.sha256, spec.signature, spec.output, spec.output_name)
+    else:
+        weights, size = _load_weights(spec.path, spec.sha256)
+        variant, classes = Variant.from_settings(spec.variant), len(weights["logits"][1])
+        model = lisa_cnn(variant, classes=classes, image_size=size, weights=weights, dtype=dtype)
     if not spec.input_blur:
         return model
     blur = FixedBlur(spec.input_blur)
     return lambda images: model(blur(images))
 
 
-def _load_file(spec: ModelSpec) -> Model:
-    _check_sum(spec.path, spec.sha256, model_sha256(Path(spec.path)))
-    return load_classifier(spec.path, signature=spec.signature, output=spec.output, output_name=spec.output_name)
+# A file is read once for all the models that are made of it.
+@functools.lru_cache(maxsize=2)
+def _load_file(path: str, digest: str, signature: str | None, output: str, output_name: str | None) -> Model:
+    _check_sum(path, digest, model_sha256(Path(path)))
+    return load_classifier(path, signature=signature, output=output, output_name=output_name)
 
 
-def _load_variant(spec: ModelSpec, dtype: str) -> keras.Model:
-    weights, size = read_weights(Path(spec.path))
-    _check_sum(spec.path, spec.sha256, weights_sha256(weights))
-    variant, classes = Variant.from_settings(spec.variant or {}), len(weights["logits"][1])
-    return lisa_cnn(variant, classes=classes, image_size=size, weights=weights, dtype=dtype)
+@functools.lru_cache(maxsize=2)
+def _load_weights(path: str, digest: str) -> tuple[LayerWeights, tuple[int, int]]:
+    weights, size = read_weights(Path(path))
+    _check_sum(path, digest, weights_sha256(weights))
+    return weights, size
 
 
 @functools.lru_cache(maxsize=2)

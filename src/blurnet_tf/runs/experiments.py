@@ -25,7 +25,7 @@ from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.models.classifier import Classifier
 from blurnet_tf.runs.cells import CellSpec, ModelSpec
 from blurnet_tf.runs.checkpoints import Checkpoint
-from blurnet_tf.runs.run import CELLS, Run, RunRow, StoredRun
+from blurnet_tf.runs.run import CELLS, Run, RunRow, StoredRun, nps_mode
 from blurnet_tf.runs.setting import Setting, load_setting
 from blurnet_tf.runs.store import fill, read_cell
 from blurnet_tf.signs import class_index
@@ -39,9 +39,6 @@ MOST_TARGETS = 100
 
 USUAL_TARGET = "speedLimit45"
 """The class that RP2's published attack wants."""
-
-PRINTABLE = "NPS"
-"""The kind of the penalty that uses the palette."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,9 +273,8 @@ def _fill(
         raise ValueError(f"Models must be at least one, each with a name of its own. Received: {', '.join(names)}")
     floors = [_cell(setting, f"{one.spec.name}_floor", victims=(one.spec,)) for one in subjects]
     fill(Path(results) / CELLS, [*cells, *floors])
-    palette = any(penalty.get("kind") == PRINTABLE for penalty in attack.get("penalties", ()))
     run = Run(
-        **setting.describe(palette=palette),
+        **setting.describe(palette=nps_mode(attack) is not None),
         rows=tuple(one.row for one in subjects),
         cells=tuple(cell.folder for cell in cells),
         floors=tuple(floor.folder for floor in floors),

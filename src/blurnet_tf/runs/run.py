@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blurnet_tf.data.registry import load_dataset
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.files import read_json, write_json
+from blurnet_tf.runs.cells import ImagesSpec
 from blurnet_tf.runs.store import StoredCell, read_cell
 
 FILE = "run.json"
@@ -83,17 +83,32 @@ class StoredRun:
     @functools.cached_property
     def clean(self) -> dict[str, NDArray[np.float32]]:
         """The clean images by their names; empty if their source is not there any more or has others now."""
+        data = self.run.data
         try:
-            images = load_dataset(**self.run.data["source"]).victims().with_class_names(self.run.class_names)
+            spec = ImagesSpec(source=data["source"], class_names=self.run.class_names, sha256=data["sha256"])
+            images = spec.load()
         except (OSError, TypeError, ValueError):
             return {}
-        if images.sha256() != self.run.data["sha256"]:
-            return {}
         return dict(zip(images.ids, images.images, strict=True))
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The titles of the rows by their names."""
+        return {row.name: row.title for row in self.run.rows}
 
     def save(self) -> None:
         """Write what the run is into its folder."""
         write_json(self.folder / FILE, dataclasses.asdict(self.run))
+
+
+def nps_mode(attack: Mapping[str, Any]) -> str | None:
+    """Return the mode of the non-printability score in the configuration of an attack, or `None`."""
+    return next((one["mode"] for one in attack.get("penalties", ()) if one.get("kind") == "NPS"), None)
+
+
+def find_run(folder: Path) -> StoredRun | None:
+    """Return the run that a folder holds, or None; ValueError if its file is damaged."""
+    return read_run(folder) if (Path(folder) / FILE).is_file() else None
 
 
 def read_run(folder: Path) -> StoredRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +30,11 @@ class Setting:
     palette_path: Path
     authentic: bool  # whether images and mask are what RP2's authors published
 
-    @property
+    @functools.cached_property
     def images_spec(self) -> ImagesSpec:
         return ImagesSpec(source=self.source, class_names=self.images.class_names, sha256=self.images.sha256())
 
-    @property
+    @functools.cached_property
     def mask_spec(self) -> MaskSpec:
         return MaskSpec(path=str(self.mask_path), sha256=mask_sha256(self.mask))
 
@@ -46,7 +47,7 @@ class Setting:
         """Return the fields of a `Run` about what is attacked; `palette`: whether an attack uses it."""
         colours = {"path": str(self.palette_path), "sha256": sha256(self.palette_path)}
         return {
-            "data": {**self.facts, "source": self.source, "n": len(self.images), "sha256": self.images.sha256()},
+            "data": {**self.facts, "source": self.source, "n": len(self.images), "sha256": self.images_spec.sha256},
             "class_names": self.images.class_names,
             "mask": {"path": str(self.mask_path), "sha256": sha256(self.mask_path), "pixels": int(self.mask.sum())},
             "palette": colours if palette else None,

@@ -63,65 +63,41 @@ def _study(
     )
 
 
+# fmt: off
 STUDIES: dict[str, Study] = {
     study.name: study
     for study in (
         _study("baseline", "", "none: the `quick` preset"),
         _study("tv_1e-4", "", "none: the `quick` preset"),
         _study("depthwise_7x7", "", "none: the `quick` preset"),
-        _study("baseline", "seed-1", "training seed 1", training={"seed": 1}),
-        _study("baseline", "seed-2", "training seed 2", training={"seed": 2}),
-        _study("tv_1e-4", "seed-1", "training seed 1", training={"seed": 1}),
-        _study("tv_1e-4", "seed-2", "training seed 2", training={"seed": 2}),
+        *(_study(variant, f"seed-{seed}", f"training seed {seed}", training={"seed": seed})
+          for variant in ("baseline", "tv_1e-4") for seed in (1, 2)),
         _study("baseline", "attack-seed-1", "attack seed 1", attack={"seed": 1}),
-        *(
-            _study(
-                variant,
-                f"constant-{epochs}",
-                f"constant learning rate, {epochs} epochs",
-                training={"schedule": "constant", "epochs": epochs},
-            )
-            for variant in ("baseline", "tv_1e-4")
-            for epochs in (24, 100, 400)
-        ),
-        *(
-            _study(variant, "constant-2000", "the `paper` preset: constant, 2000 epochs", preset="paper")
-            for variant in ("baseline", "tv_1e-4")
-        ),
+        *(_study(variant, f"constant-{epochs}", f"constant learning rate, {epochs} epochs",
+                 training={"schedule": "constant", "epochs": epochs})
+          for variant in ("baseline", "tv_1e-4") for epochs in (24, 100, 400)),
+        *(_study(variant, "constant-2000", "the `paper` preset: constant, 2000 epochs", preset="paper")
+          for variant in ("baseline", "tv_1e-4")),
         _study("baseline", "random-split", "random split (leaks)", split="random"),
-        _study("baseline", "from-rp2", "starts from RP2's weights", training={"init": "rp2_release"}),
-        _study("tv_1e-4", "from-rp2", "starts from RP2's weights", training={"init": "rp2_release"}),
-        _study("depthwise_7x7", "from-rp2", "starts from RP2's weights", training={"init": "rp2_release"}),
-        _study("tv_1e-4", "alpha-0.01", "alpha 0.01", defence={"alpha_tv": 0.01}),
-        _study("tv_1e-4", "alpha-0.1", "alpha 0.1", defence={"alpha_tv": 0.1}),
-        _study("tv_1e-4", "alpha-1", "alpha 1", defence={"alpha_tv": 1.0}),
+        *(_study(variant, "from-rp2", "starts from RP2's weights", training={"init": "rp2_release"})
+          for variant in ("baseline", "tv_1e-4", "depthwise_7x7")),
+        *(_study("tv_1e-4", f"alpha-{alpha:g}", f"alpha {alpha:g}", defence={"alpha_tv": alpha})
+          for alpha in (0.01, 0.1, 1.0)),
         _study("tv_1e-4", "before-relu", "TV before the ReLU", defence={"tv_before_relu": True}),
-        _study(
-            "tv_1e-4",
-            "alpha-0.1-before-relu",
-            "alpha 0.1, TV before the ReLU",
-            defence={"alpha_tv": 0.1, "tv_before_relu": True},
-        ),
+        _study("tv_1e-4", "alpha-0.1-before-relu", "alpha 0.1, TV before the ReLU",
+               defence={"alpha_tv": 0.1, "tv_before_relu": True}),
         _study("depthwise_7x7", "random-start", "filters start at random", defence={"depthwise_start": "random"}),
         _study("depthwise_7x7", "alpha-0", "alpha 0: no penalty", defence={"alpha": 0.0}),
-        _study(
-            "depthwise_7x7",
-            "fixed-box",
-            "a fixed 7x7 box, no filter is learned",
-            defence={"alpha": 0.0, "depthwise": 0, "feature_blur": 7},
-        ),
+        _study("depthwise_7x7", "fixed-box", "a fixed 7x7 box, no filter is learned",
+               defence={"alpha": 0.0, "depthwise": 0, "feature_blur": 7}),
         _study("depthwise_7x7", "seed-1", "training seed 1", training={"seed": 1}),
-        _study(
-            "depthwise_7x7",
-            "random-start-seed-1",
-            "filters start at random, training seed 1",
-            defence={"depthwise_start": "random"},
-            training={"seed": 1},
-        ),
+        _study("depthwise_7x7", "random-start-seed-1", "filters start at random, training seed 1",
+               defence={"depthwise_start": "random"}, training={"seed": 1}),
         _study("baseline", "lambda-0", "lambda 0", attack={"penalty": 0.0}),
         _study("baseline", "lambda-0.2", "lambda 0.2", attack={"penalty": 0.2}),
         _study("baseline", "nps-original", "NPS as in RP2's code", nps="original"),
         _study("baseline", "nps-corrected", "NPS of the printed colour", nps="corrected"),
     )
 }
+# fmt: on
 """Every run by name, in the order of the table. The first three are the ones that the others differ from."""

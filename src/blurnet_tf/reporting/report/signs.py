@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from blurnet_tf.data.folder import levels
 from blurnet_tf.evaluation import metrics
 from blurnet_tf.models import layer_weights, weights_sha256
+from blurnet_tf.models.inspection import read_keras_file
 from blurnet_tf.numerics import dissimilarity
 from blurnet_tf.reporting.report.blocks import Absent, Picture, Pictures, Text, png_uri
 from blurnet_tf.reporting.rows import WhiteBoxRow
@@ -100,7 +101,7 @@ def _find_model(row: RunRow, checkpoints: Path) -> keras.Model | None:
     recorded = Path(row.checkpoint)
     for path in (checkpoints.joinpath(*recorded.parts[1:]), recorded):
         if path.is_file():
-            model = keras.saving.load_model(path, compile=False)
+            model = read_keras_file(path)
             if weights_sha256(layer_weights(model)) == row.weights_sha256:
                 return model
     return None

@@ -10,9 +10,9 @@ from blurnet_tf.models import VARIANTS
 from blurnet_tf.reporting.paper import PAPER_TABLE_2
 from blurnet_tf.reporting.report.blocks import Card, Cards, Facts, Text
 from blurnet_tf.reporting.rows import TransferRow, WhiteBoxRow
-from blurnet_tf.reporting.run_tables import Counted, nps_mode, released_rows, that_hold, trained_on_lisa
+from blurnet_tf.reporting.run_tables import Counted, released_rows, that_hold, trained_on_lisa
 from blurnet_tf.reporting.tables import listed, percent
-from blurnet_tf.runs.run import Run, RunRow
+from blurnet_tf.runs.run import Run, RunRow, nps_mode
 
 Transfer = Counted[TransferRow]
 WhiteBox = Counted[WhiteBoxRow]
@@ -106,7 +106,7 @@ def _transfer_differs(run: Run) -> dict[str, Any]:
             not (other or run.papers_protocol) and released_rows(run)
         ),
         "Table 1: without the non-printability score that Eq. 2 has; RP2's published program has it switched off "
-        "too.": nps_mode(run) is None,
+        "too.": nps_mode(run.attack) is None,
     }
 
 
@@ -138,7 +138,7 @@ def _white_box_differs(white_box: WhiteBox) -> dict[str, Any]:
         "intervals do not know of it.": len(seeds) == 1,
         "Table 2: without the non-printability score that Eq. 2 has. In our runs it lowers the average success from "
         "42% to 23 or 27%, and brings the L2 dissimilarity to the paper's: see docs/reproduction.md.": (
-            nps_mode(run) is None
+            nps_mode(run.attack) is None
         ),
         "Table 2 has a row of RP2's released weights that the paper has not. What they were trained on is not known, "
         "so that their accuracy may count images that they know.": released_rows(run),

@@ -16,7 +16,7 @@ from blurnet_tf.reporting.report.signs import sign_blocks
 from blurnet_tf.reporting.report.success import curves, heat_maps
 from blurnet_tf.reporting.report.words import differences, headline, provenance
 from blurnet_tf.reporting.run_tables import Counted
-from blurnet_tf.runs.run import StoredRun, read_run
+from blurnet_tf.runs.run import FILE, StoredRun, find_run
 
 LEAD = (
     "Traffic-sign classifiers that blur their own feature maps, under the RP2 sticker attack: what the paper reports "
@@ -78,16 +78,15 @@ def _sections(results: Path, checkpoints: Path) -> list[Section]:
 
 def _count(folder: Path, table: Callable[[StoredRun], Counted[Any]], absent: str) -> Counted[Any] | Absent:
     """Return a run and its table, counted; or why there is none."""
-    if not (folder / "run.json").is_file():
-        return Absent(sentence=absent)
     try:
-        return table(read_run(folder))
+        stored = find_run(folder)
+        return table(stored) if stored else Absent(sentence=absent)
     except DAMAGED as error:
         return _damaged(folder, error)
 
 
 def _damaged(folder: Path, error: Exception) -> Absent:
-    missing = f"{folder / 'run.json'} lacks {error}." if isinstance(error, KeyError) else str(error)
+    missing = f"{folder / FILE} lacks {error}." if isinstance(error, KeyError) else str(error)
     return Absent(sentence=f"{folder} cannot be shown: {missing}")
 
 
@@ -106,7 +105,7 @@ def _try(folder: Path, draw: Callable[[], Sequence[Any]]) -> Sequence[Any]:
 def _own_models(folder: Path) -> list[Counted[Any] | Absent]:
     places = [place / kind for place in sorted(folder.glob("*")) for kind in ("whitebox", "blackbox")]
     none = "No model of your own was attacked: `make whitebox MODEL=...` and `make blackbox MODEL=...` do."
-    found = [_count(place, run_tables.model_table, none) for place in places if (place / "run.json").is_file()]
+    found = [_count(place, run_tables.model_table, none) for place in places if (place / FILE).is_file()]
     return found or [Absent(sentence=none)]
 
 
@@ -137,8 +136,7 @@ def _figure_blocks(folder: Path, transfer: Counted[Any] | None, white_box: Count
     if white_box:
         drawn.pop("figure4", None)
         if (white_box.stored.folder / "figure4.png").is_file():
-            titles = {row.name: row.title for row in white_box.rows}
-            says = dissimilarity_sentence(white_box.stored.records, titles)
+            says = dissimilarity_sentence(white_box.stored.records, white_box.stored.titles)
             drawn["figure4"] = _picture("figure4", white_box.stored.folder, CAPTIONS["figure4"], says)
     if "figure4" not in drawn:
         blocks.append(Absent(sentence="Figure 4 needs white-box attacks: `make whitebox` draws it."))
