@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from blurnet_tf.defenses.callbacks import TVLossCallback
 from blurnet_tf.defenses.regularizers import TotalVariation
 
+pytestmark = pytest.mark.slow
 IMAGES: NDArray[np.float32] = np.random.default_rng(0).uniform(0, 1, (12, 8, 8, 3)).astype(np.float32)
 LABELS: NDArray[np.int32] = (np.arange(12) % 3).astype(np.int32)
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 from blurnet_tf import CLASS_NAMES, RP2, export_model, lisa_cnn, load_classifier
 from tests import foreign
 
+pytestmark = pytest.mark.slow
 IMAGES = np.random.default_rng(0).uniform(0, 1, (4, 12, 12, 3)).astype(np.float32)
 
 

@@ -177,6 +177,7 @@ def test_a_reader_that_has_read_enough_is_no_mistake() -> None:
 # classify
 
 
+@pytest.mark.slow
 def test_an_export_classifies_files_of_any_size(own: Path, capsys: Capture) -> None:
     files = [own / "large.jpg", own / "images" / "0.png"]
     result = answered(capsys, "classify", *files, "--model", own / "signs")
@@ -303,6 +304,7 @@ def attack(own: Path, out: Path, **changes: Any) -> list[str]:
     return ["attack", *(text for name, value in chosen.items() for text in (f"--{name}", str(value)))]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The model takes")
 def test_an_attack_writes_a_folder_and_says_what_it_reached(own: Path, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "out"

@@ -171,7 +171,11 @@ def test_a_path_with_a_space_is_refused_before_anything_is_done(project: Project
 def test_a_python_that_is_too_old_is_named(project: Project) -> None:
     project.python.write_text("#!/bin/sh\nexit 1\n")
     result = subprocess.run(
-        ["make", "blackbox", f"PYTHON={project.python}"], cwd=project.folder, capture_output=True, text=True
+        ["make", "blackbox", f"PYTHON={project.python}"],
+        cwd=project.folder,
+        env={"PATH": os.environ["PATH"]},  # without the variables of a make that runs these tests
+        capture_output=True,
+        text=True,
     )
     assert result.returncode != 0
     assert f"error: {project.python} must be Python 3.10 to 3.13; name one with PYTHON=" in result.stderr

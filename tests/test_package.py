@@ -39,16 +39,19 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return json.loads(run.stdout)
 
 
+@pytest.mark.slow
 def test_importing_registers_the_keras_classes(fresh: dict[str, Any]) -> None:
     assert fresh["registered"] == dict.fromkeys(REGISTERED, True)
 
 
+@pytest.mark.slow
 def test_importing_loads_only_defences_and_models_and_what_they_stand_on(fresh: dict[str, Any]) -> None:
     ours = {name for name in fresh["new"] if name.split(".")[0] == "blurnet_tf"}
     rooms = {name.split(".")[1] for name in ours if "." in name}
     assert rooms == {"defenses", "models", "numerics", "signs"}
 
 
+@pytest.mark.slow
 def test_importing_loads_nothing_that_keras_and_tensorflow_do_not(fresh: dict[str, Any]) -> None:
     foreign = {name.split(".")[0] for name in fresh["new"]} - sys.stdlib_module_names
     assert foreign == {"blurnet_tf"}

@@ -618,6 +618,7 @@ def test_an_attack_comes_back_to_python_often_so_that_it_can_be_interrupted(monk
 # --- models ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_exported_model_is_attacked_as_the_model_itself(conv: keras.Model, tmp_path: Path) -> None:
     conv.export(str(tmp_path / "model"), verbose=False)
     loaded = tf.saved_model.load(str(tmp_path / "model"))

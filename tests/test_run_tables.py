@@ -276,6 +276,7 @@ FILES = {
 }
 
 
+@pytest.mark.slow
 def test_each_kind_of_run_has_its_files(tmp_path: Path) -> None:
     write_blackbox(tmp_path / "blackbox")
     write_whitebox(tmp_path / "whitebox")
