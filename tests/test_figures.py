@@ -21,6 +21,7 @@ from blurnet_tf.reporting.rows import AblationRow, Share
 from blurnet_tf.reporting.style import COLOURS, MARKERS, save_figure
 from tests.examples import RECORD
 
+pytestmark = pytest.mark.slow
 RANDOM = np.random.default_rng(0)
 CLEAN = RANDOM.random((7, 32, 32, 3)).astype(np.float32)
 MASK = (draw_stickers() > 127)[..., None].astype(np.float32)

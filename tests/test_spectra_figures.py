@@ -23,6 +23,7 @@ from blurnet_tf.reporting.spectra_figures import (
 )
 from blurnet_tf.reporting.style import COLUMN, save_both
 
+pytestmark = pytest.mark.slow
 RANDOM = np.random.default_rng(0)
 CLEAN = RANDOM.random((3, 32, 32, 3)).astype(np.float32)
 ATTACKED = np.clip(CLEAN + np.where(CLEAN > 0.9, 0, RANDOM.normal(size=CLEAN.shape) / 9), 0, 1).astype(np.float32)
