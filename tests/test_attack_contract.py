@@ -14,17 +14,22 @@ import tensorflow as tf
 from blurnet_tf.attacks import (
     NPS,
     RP2,
+    SPSA,
     Attack,
     Basis,
     Colour,
+    Expectation,
     GradientAttack,
     Loss,
     LowFrequency,
     Margin,
+    MaskSearch,
+    Palette,
     Penalty,
     PerImage,
     Scene,
     Sharing,
+    SquareAttack,
     Start,
     TotalVariation,
     from_config,
@@ -52,8 +57,16 @@ class Case:
     attack: Attack
     shared: bool = False
     targets: tuple[int, ...] | None = tuple(TARGETS)
+    random: bool = True
+    area: int | None = None  # of the mask that the attack chooses inside the given one
+
+    def with_steps(self, steps: int) -> Attack:
+        if isinstance(self.attack, MaskSearch):
+            return dataclasses.replace(self.attack, final=dataclasses.replace(self.attack.final, steps=steps))
+        return dataclasses.replace(self.attack, steps=steps)
 
 
+SEARCH = MaskSearch(first=RP2(norm="l1", penalty=0.1, steps=2), final=RP2(steps=5), area=7, stickers=2)
 RP2_PARTS = {"loss": "margin", "basis": LowFrequency(4), "start": Colour(1, 0, -1)}
 CASES = {
     "RP2": Case(RP2(steps=5), shared=True),
@@ -63,13 +76,43 @@ CASES = {
     "RP2 of other parts": Case(
         RP2(steps=5, norm="l1", penalties=(NPS(PALETTE), TotalVariation(weight=0.1)), inverse_mask=0.5, **RP2_PARTS),
         shared=True,
+        random=False,
     ),
-    **{method: Case(GradientAttack(method=method, steps=3)) for method in ("fgm", "bim", "mim")},
-    "bim untargeted": Case(GradientAttack(steps=3, norm="l2", epsilon=0.5, step_size=0.2), targets=None),
+    **{
+        method: Case(GradientAttack(method=method, steps=3), random=method == "pgd")
+        for method in ("fgm", "bim", "mim", "pgd")
+    },
+    "bim untargeted": Case(GradientAttack(steps=3, norm="l2", epsilon=0.5, step_size=0.2), targets=None, random=False),
+    "SquareAttack": Case(SquareAttack(steps=5), shared=True),
+    "SquareAttack untargeted": Case(SquareAttack(steps=5), shared=True, targets=None),
+    "SquareAttack per image": Case(SquareAttack(steps=5, sharing="per_image")),
+    "SquareAttack per image, untargeted": Case(
+        SquareAttack(steps=5, sharing="per_image", loss="cross_entropy"), targets=None
+    ),
+    "MaskSearch": Case(SEARCH, shared=True, area=7),
+    "MaskSearch of other attacks": Case(
+        dataclasses.replace(SEARCH, first=GradientAttack(steps=1), final=SquareAttack(steps=5, sharing="per_image")),
+        targets=None,
+        area=7,
+    ),
+    "RP2 of printed colours": Case(RP2(steps=5, norm=None, basis=Palette(PALETTE)), shared=True),
+    "RP2 of paint, several starts": Case(
+        RP2(steps=5, norm=None, basis="paint", start=("white", "uniform"), restarts=3, sharing="per_image"),
+        targets=None,
+    ),
+    "RP2 by SPSA": Case(RP2(steps=5, gradient=SPSA(samples=2)), shared=True),
+    "RP2 under transformations": Case(RP2(steps=5, expectation=Expectation.physical()), shared=True),
+    "RP2 per image, under transformations": Case(
+        RP2(steps=5, sharing="per_image", expectation=Expectation(blur=1.0, rotation=10.0))
+    ),
 }
 
 every_attack = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-attacks = pytest.mark.parametrize("attack", [RP2(steps=2), GradientAttack(steps=2)], ids=["RP2", "GradientAttack"])
+attacks = pytest.mark.parametrize(
+    "attack",
+    [RP2(steps=2), GradientAttack(steps=2), SquareAttack(steps=2), SEARCH],
+    ids=["RP2", "GradientAttack", "SquareAttack", "MaskSearch"],
+)
 
 
 @every_attack
@@ -84,7 +127,11 @@ def test_one_call_gives_one_kind_of_result(case: Case) -> None:
         np.testing.assert_array_equal(perturbation[..., OUTSIDE, :], 0)
         assert np.isfinite(perturbation).all()
     assert (result.best_step.shape, result.best_step.dtype) == (leading, np.int32)
-    np.testing.assert_array_equal(result.mask, MASK)
+    if case.area is None:
+        np.testing.assert_array_equal(result.mask, MASK)
+    else:
+        assert (result.mask.shape, result.mask.dtype, result.mask.sum()) == (MASK.shape, np.float32, case.area)
+        assert (result.mask <= MASK).all()
     for values in result.history.values():
         assert (values.shape, values.dtype) == ((6, runs), np.float32)
         assert np.isfinite(values).all()
@@ -117,11 +164,20 @@ def test_the_same_seed_gives_the_same_bytes(case: Case) -> None:
 
 
 @every_attack
+def test_another_seed_gives_other_bytes_where_anything_is_random(case: Case) -> None:
+    attacks = (dataclasses.replace(case.attack, seed=seed) for seed in (0, -5))
+    one, other = (attack(linear, IMAGES, targets=case.targets, mask=MASK) for attack in attacks)
+    assert (one.perturbation.tobytes() != other.perturbation.tobytes()) == case.random
+    assert one.attack.digest == other.attack.digest
+
+
+@every_attack
 def test_no_mask_is_the_whole_image(case: Case) -> None:
-    attack = dataclasses.replace(case.attack, steps=1)
+    attack = case.with_steps(1)
     none, ones = (attack(linear, IMAGES, targets=case.targets, mask=mask) for mask in (None, np.ones_like(MASK)))
     assert none.perturbation.tobytes() == ones.perturbation.tobytes()
-    assert (none.mask == 1).all()
+    np.testing.assert_array_equal(none.mask, ones.mask)
+    assert none.mask.sum() == (case.area or SIZE * SIZE)
 
 
 @every_attack
@@ -131,13 +187,15 @@ def test_settings_go_through_json_and_come_back_equal(case: Case) -> None:
     assert config["attack"] == type(case.attack).__name__
     assert from_config(config).digest == case.attack.digest
     assert len(case.attack.digest) == 12
-    assert dataclasses.replace(case.attack, steps=77).digest != case.attack.digest
+    assert case.with_steps(77).digest != case.attack.digest
 
 
 def test_names_and_digests() -> None:
-    assert [case.attack.name for case in CASES.values()] == ["RP2"] * 5 + ["fgm", "bim", "mim", "bim"]
+    assert [case.attack.name for case in CASES.values()] == [
+        *["RP2"] * 5, "fgm", "bim", "mim", "pgd", "bim", *["SquareAttack"] * 4, *["MaskSearch"] * 2, *["RP2"] * 5
+    ]  # fmt: skip
     assert RP2(seed=1).digest == RP2(seed=2).digest
-    assert len({case.attack.digest for case in CASES.values()}) == len(CASES) - 1  # with and without targets: the same
+    assert len({case.attack.digest for case in CASES.values()}) == len(CASES) - 2  # with and without targets: the same
     assert RP2(loss="mse") == from_config(RP2(loss="mse").to_config()) != RP2()
 
 
@@ -169,6 +227,10 @@ BAD_CALLS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("change", "phrase"), BAD_CALLS.values(), ids=BAD_CALLS)
 def test_a_bad_call_is_an_error(attack: Attack, change: dict[str, Any], phrase: str) -> None:
     arguments = {"model": linear, "images": IMAGES, "targets": TARGETS, "mask": MASK} | change
+    if phrase == BAD_CALLS["flat"][1] and not attack.differentiates:
+        result = attack(**arguments)  # no error, and the same as with gradients
+        assert result.perturbation.tobytes() == attack(**(arguments | {"model": linear})).perturbation.tobytes()
+        return
     with pytest.raises(ValueError) as error:  # noqa: PT011 - the phrase is looked for below
         attack(**arguments)
     assert phrase in str(error.value)
@@ -305,8 +367,9 @@ def test_a_registered_name_is_not_taken_twice() -> None:
 # --- the parts that come along ---------------------------------------------------------------------------------------
 
 
-def test_each_image_is_attacked_as_if_it_were_alone() -> None:
-    attack = RP2(steps=6, penalty=0.1, start="black", sharing=PerImage())
+@pytest.mark.parametrize("expectation", [None, Expectation.physical()], ids=["as it is", "under transformations"])
+def test_each_image_is_attacked_as_if_it_were_alone(expectation: Expectation | None) -> None:
+    attack = RP2(steps=6, penalty=0.1, start="black", sharing=PerImage(), expectation=expectation)
     together = attack(linear, IMAGES, targets=TARGETS, mask=MASK)
     for index in range(N):
         alone = dataclasses.replace(attack, sharing="shared")(linear, IMAGES[[index]], targets=TARGETS, mask=MASK)
@@ -328,8 +391,21 @@ def test_low_frequencies_are_an_orthonormal_basis_of_smooth_stickers() -> None:
     np.testing.assert_allclose(whole.encode(whole.decode(z, (SIZE, 6))), z, atol=1e-5)
     np.testing.assert_allclose(LowFrequency(1).decode(LowFrequency(1).encode(d), (SIZE, 6)), np.broadcast_to(
         d.mean(axis=(1, 2), keepdims=True), d.shape), atol=1e-5)  # fmt: skip
-    with pytest.raises(ValueError, match="`frequencies` must be at most 6"):
-        LowFrequency(7).encode(d)
+    assert LowFrequency(7).encode(d).shape == (2, 7, 6, 3)  # a side has at most as many as it has pixels
+
+
+def test_low_frequencies_fill_the_bounding_box_of_the_mask() -> None:
+    mask = np.zeros((SIZE, SIZE, 1), np.float32)
+    mask[2:6, 1] = mask[3, 4] = 1
+    basis = LowFrequency(3).within(mask)
+    assert basis.box == (1, 2, 5, 6)
+    d = basis.decode(RNG.normal(size=(1, 3, 3, 3)).astype(np.float32), (SIZE, SIZE)).numpy()
+    assert (d[:, 2:6, 1:5] != 0).all()
+    d[:, 2:6, 1:5] = 0
+    assert not d.any()
+    assert basis.within(np.ones_like(mask)) == basis
+    with pytest.raises(ValueError, match="`box` must lie inside images of 4x4 pixels"):
+        basis.encode(np.zeros((1, 4, 4, 3), np.float32))
 
 
 def test_the_margin_is_the_lead_of_the_best_other_class() -> None:
@@ -345,6 +421,21 @@ BAD_PARTS: list[tuple[Callable[[], Any], str]] = [
     (lambda: TotalVariation(weight=np.inf), "`weight` must be a finite number of at least 0"),
     (lambda: Colour(0, 2, 0), "`green` must lie in [-1, 1]. Received: green=2"),
     (lambda: LowFrequency(0), "`frequencies` must be an integer of at least 1"),
+    *(
+        (lambda name=name, value=value: Expectation(**{name: value}), f"`{name}` must lie in [0, {limit})")
+        for name, value, limit in (
+            ("brightness", 1.0, "1"),
+            ("contrast", 1, "1"),
+            ("shift", -0.1, "1"),
+            ("scale", 1.0, "1"),
+            ("rotation", 360, "360"),
+            ("perspective", 0.25, "0.25"),
+            ("blur", np.inf, "inf"),
+            ("noise", np.nan, "1"),
+            ("noise", "much", "1"),
+        )
+    ),
+    (lambda: RP2(expectation="physical"), "`expectation` must be None or an Expectation. Received: expectation='phy"),
     (lambda: NPS(PALETTE, mode="both"), "`mode` must be one of 'original', 'corrected'"),
     *(
         (lambda palette=palette: NPS(palette), "`palette` must have the shape (colours, 3)")
@@ -384,8 +475,8 @@ def test_a_sweep_over_lambda_seed_and_weights_traces_once() -> None:
             return linear(images)
 
     model = Counted()
-    for sharing in ("shared", "per_image"):
-        attack = RP2(steps=2, sharing=sharing, penalties=(NPS(PALETTE),))
+    for options in ({"sharing": "shared"}, {"sharing": "per_image"}, {"expectation": Expectation.physical()}):
+        attack = RP2(steps=2, **options, penalties=(NPS(PALETTE),))
         before = len(traces)
         for change in ({}, {"penalty": 0.1}, {"seed": 3}, {"penalties": (NPS(PALETTE, weight=2.0),)}, {"steps": 5}):
             dataclasses.replace(attack, **change)(model, IMAGES, targets=TARGETS, mask=MASK)

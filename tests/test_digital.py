@@ -184,11 +184,71 @@ def test_a_ball_wider_than_the_range_is_the_whole_range() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_vanishing_gradient_gives_finite_images(method: str, norm: str) -> None:
     adversarial = adversarial_of(GradientAttack(method=method, norm=norm), lambda x: 0 * linear(x))
-    np.testing.assert_allclose(adversarial[0], IMAGES, atol=1e-6)
+    if method != "pgd":  # it stays at its random start
+        np.testing.assert_allclose(adversarial[0], IMAGES, atol=1e-6)
+    assert np.abs(adversarial[0] - IMAGES).max() <= 8 / 255 + 1e-6
+
+
+GREY = np.full((50, SIZE, SIZE, 3), 0.5, np.float32)
+
+
+def flat(images: Any) -> Any:
+    """A model without a preference: nothing but the start moves an image."""
+    return 0 * linear(images)
+
+
+@pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_pgd_starts_anywhere_in_the_ball_of_the_masked_pixels(norm: str, mask: np.ndarray | None) -> None:
+    epsilon = 0.4
+    change = (
+        adversarial_of(GradientAttack(method="pgd", norm=norm, epsilon=epsilon, steps=1), flat, GREY, mask=mask)[0]
+        - GREY
+    )
+    inside = change[:, np.ones((SIZE, SIZE), bool) if mask is None else mask[..., 0] > 0].reshape(len(GREY), -1)
+    if norm == "linf":
+        assert 0.99 * epsilon < np.abs(inside).max() <= epsilon * (1 + 1e-6)
+        assert inside.std() == pytest.approx(epsilon / 3**0.5, rel=0.05)  # uniform
+    else:  # of many dimensions, so that nearly all of the ball lies at its surface
+        lengths = np.linalg.norm(inside, axis=1)
+        assert 0.9 * epsilon < lengths.min() <= lengths.max() <= epsilon * (1 + 1e-5)
+    assert abs(inside.mean()) < 0.05 * epsilon
+
+
+def test_pgd_with_the_widest_ball_paints_the_mask_with_any_colour() -> None:
+    attack = GradientAttack(method="pgd", epsilon=1.0, step_size=0.25, steps=4)
+    adversarial = adversarial_of(attack, two_classes, mask=MASK)[0]
+    away = WEIGHTS[:, 0] - WEIGHTS[:, 1]
+    signs = np.where(np.argmax(two_classes(IMAGES), axis=1)[:, None] == 1, away, -away).reshape(IMAGES.shape)
+    inside = MASK[..., 0] > 0
+    np.testing.assert_array_equal(adversarial[:, inside], (signs > 0)[:, inside])
+
+
+def test_pgd_is_of_its_seed_alone_and_leaves_the_global_generator_alone(conv: keras.Model) -> None:
+    attack = GradientAttack(method="pgd", seed=3)
+    found = []
+    for global_seed in (1, 2):
+        tf.random.set_seed(global_seed)
+        expected = [tf.random.uniform([3]).numpy() for _ in range(2)]
+        tf.random.set_seed(global_seed)
+        drawn = [tf.random.uniform([3]).numpy()]
+        found += [adversarial_of(attack, conv).tobytes() for _ in range(2)]
+        drawn.append(tf.random.uniform([3]).numpy())
+        np.testing.assert_array_equal(drawn, expected)
+    assert len(set(found)) == 1
+    assert adversarial_of(GradientAttack(method="pgd", seed=4), conv).tobytes() != found[0]
+
+
+def test_pgd_starts_each_target_and_each_image_elsewhere() -> None:
+    labels = np.zeros(len(GREY), np.int32)
+    attack = GradientAttack(method="pgd", steps=1)
+    forth, back = (adversarial_of(attack, flat, GREY, targets=targets, labels=labels) for targets in ([1, 2], [2, 1]))
+    np.testing.assert_array_equal(forth, back[::-1])
+    assert len(np.unique(forth.reshape(2 * len(GREY), -1), axis=0)) == 2 * len(GREY)
 
 
 BAD_SETTINGS = [
-    ({"method": "pgd"}, "`method` must be one of 'fgm', 'bim', 'mim'. Received: method='pgd'"),
+    ({"method": "cw"}, "`method` must be one of 'fgm', 'bim', 'mim', 'pgd'. Received: method='cw'"),
     ({"norm": "l1"}, "`norm` must be one of 'linf', 'l2'. Received: norm='l1'"),
     ({"epsilon": 0.0}, "`epsilon` must be a positive number. Received: epsilon=0.0"),
     ({"epsilon": float("nan")}, "`epsilon` must be a positive number. Received: epsilon=nan"),
@@ -200,6 +260,7 @@ BAD_SETTINGS = [
     ),
     ({"steps": 0}, "`steps` must be an integer of at least 1. Received: steps=0"),
     ({"steps": 2.5}, "`steps` must be an integer of at least 1. Received: steps=2.5"),
+    ({"seed": 2**31}, "`seed` must be an integer of 32 bits. Received: seed=2147483648"),
 ]
 
 

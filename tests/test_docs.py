@@ -23,10 +23,19 @@ def test_the_examples_of_the_attacks_run() -> None:
     model = lisa_cnn(seed=0)
     names: dict[str, Any] = {"model": model, "images": images, "labels": np.array([14, 14])}
     names["mask"] = np.ones((32, 32, 1), np.float32)
-    call, part = examples("attacks.md")
+    call, expectation, part, others, families = examples("attacks.md")
     exec(call.replace("steps=300", "steps=2"), names)
     assert names["result"].apply(images).shape == (1, 2, 32, 32, 3)
+    exec(expectation.replace("steps=300", "steps=2"), names)
+    assert names["result"].history["success"].shape == (3, 1)
     exec(part.replace("RP2(loss", "attack = RP2(steps=2, loss"), names)
     attack = names["attack"]
     assert from_config(attack.to_config()) == attack
     assert np.isfinite(attack(model, images, targets=[12]).perturbation).all()
+    names["octagon"] = names["mask"]
+    for steps in ("1000", "40"):
+        others = others.replace(f"steps={steps}", "steps=2")
+    exec(others.replace("final=RP2()", 'first=RP2(norm="l1", steps=2), final=RP2(steps=2)'), names)
+    assert names["result"].mask.sum() == 30
+    exec(families, names)
+    assert names["bars"](48).sum() == names["scattered"](48).sum() == 48

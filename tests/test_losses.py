@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blurnet_tf.attacks import CrossEntropy, MeanSquaredError, parts
+from blurnet_tf.attacks import CrossEntropy, MeanSquaredError
+from blurnet_tf.attacks import penalties as parts
 
 RNG = np.random.default_rng(7)
 LOGITS = RNG.normal(0, 3, (2, 3, 5)).astype(np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,6 +34,16 @@ class Attack(Part):
         return type(self).__name__
 
     @property
+    def per_image(self) -> bool:
+        """Whether images have perturbations of their own, instead of one for all."""
+        return False
+
+    @property
+    def differentiates(self) -> bool:
+        """Whether the attack takes gradients. One that takes none may be made on a model without them."""
+        return True
+
+    @property
     def digest(self) -> str:
         """12 hexadecimal digits of all settings but the seed.
 
@@ -57,8 +67,9 @@ class Attack(Part):
         """Attack a model.
 
         Args:
-            model: Maps images to logits (n, classes), differentiably, in TensorFlow: a Keras model, an endpoint of a
-                SavedModel (``loaded.serve``; hold on to `loaded`), a function.
+            model: Maps images to logits (n, classes), in TensorFlow, and differentiably if the attack
+                `differentiates`: a Keras model, an endpoint of a SavedModel (``loaded.serve``; hold on to `loaded`), a
+                function.
             images: float32 (n, H, W, 3) in [0, 1].
             *misplaced: Nothing: the other arguments are given by name.
             targets: The wanted class or classes, a run each; `None` moves away from the labels, in one run.
@@ -81,7 +92,8 @@ class Attack(Part):
                 "wanted classes, `labels=` for the true ones, `mask=` for a mask. "
                 f"Received: {2 + len(misplaced)} arguments by position"
             )
-        return self.find(model, check_task(model, images, targets, mask, labels), progress=progress)
+        task = check_task(model, images, targets, mask, labels, differentiable=self.differentiates)
+        return self.find(model, task, progress=progress)
 
     def find(self, model: Model, task: Task, *, progress: bool | None) -> AttackResult:
         """Find the perturbations of a checked task: what a new attack defines."""
@@ -122,6 +134,13 @@ class AttackResult:
     def runs(self) -> int:
         """The number of targets, or 1 without any."""
         return len(self.perturbation)
+
+    def run(self, index: int) -> AttackResult:
+        """Return the result of one run alone, without its history."""
+        part = slice(index, index + 1) if index >= 0 else slice(index, index + 1 or None)
+        names = ("perturbation", "best_perturbation", "best_step")
+        targets = None if self.targets is None else self.targets[part]
+        return replace(self, targets=targets, history={}, **{name: getattr(self, name)[part] for name in names})
 
     def apply(self, images: ArrayLike, *, best: bool = False) -> NDArray[np.float32]:
         """Put the perturbations onto images of the attacked size, as the attack did: float32 (runs, n, H, W, 3).

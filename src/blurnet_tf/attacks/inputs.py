@@ -44,15 +44,34 @@ class Task:
     def mask(self) -> NDArray[np.float32]:
         return self.masks.max(axis=0)
 
+    def tiled(self, groups: int) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+        """Return images, classes and predictions by sticker, where `groups` equal groups of images wear one each.
+
+        The stickers are runs * groups, those of one run side by side, and each has m = n / groups images: classes are
+        (stickers, m). Images, (stickers, m, H, W, 3), and predictions, (stickers, m), stand there once, as
+        (1, n, ...), where all images share one sticker.
+        """
+        runs, m = len(self.classes), len(self.images) // groups
+        copies = runs if groups > 1 else 1
+        images = np.tile(self.images.reshape(groups, m, *self.images.shape[1:]), (copies, 1, 1, 1, 1))
+        predictions = np.tile(self.predictions.reshape(groups, m), (copies, 1))
+        return images, self.classes.reshape(runs * groups, m), predictions
+
 
 def check_task(
-    model: Model, images: ArrayLike, targets: Targets | None, mask: ArrayLike | None, labels: ArrayLike | None
+    model: Model,
+    images: ArrayLike,
+    targets: Targets | None,
+    mask: ArrayLike | None,
+    labels: ArrayLike | None,
+    *,
+    differentiable: bool = True,
 ) -> Task:
     """Check the arguments of an attack, which `Attack` explains."""
     images = check_images(images)
     size = images.shape[1:3]
     masks = check_masks(np.ones((*size, 1)) if mask is None else mask, size)
-    logits = check_model(model, images)
+    logits = check_model(model, images, differentiable=differentiable)
     predictions = logits.argmax(axis=1).astype(np.int32)
     true_labels = check_labels(labels, predictions, logits.shape[1])
     facts: dict[str, Any] = {"images": images, "masks": masks, "predictions": predictions}
@@ -75,6 +94,13 @@ def check_number(name: str, value: Any, *, positive: bool = False) -> None:
     if not finite or value < 0 or (positive and value == 0):
         wanted = "a positive number" if positive else "a finite number of at least 0"
         raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
+
+
+def check_seed(name: str, value: Any) -> None:
+    """Check that `value` is an integer of 32 bits."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not -(2**31) <= value < 2**31:
+        raise ValueError(f"`{name}` must be an integer of 32 bits. Received: {name}={value!r}")
 
 
 def check_masks(mask: ArrayLike, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -148,20 +174,17 @@ def check_targets_differ(
             )
 
 
-def check_model(model: Model, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the logits of the clean images, (n, classes), of a model that can be attacked."""
+def check_model(model: Model, images: NDArray[np.float32], *, differentiable: bool = True) -> NDArray[np.float32]:
+    """Return the logits of the clean images, (n, classes), of a model that can be attacked.
+
+    Without `differentiable` it needs no gradient, but still returns a tensor of floats.
+    """
     clean = tf.convert_to_tensor(images)
-    with tf.GradientTape() as tape:
-        tape.watch(clean)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        if differentiable:
+            tape.watch(clean)
         output = model(clean)
-    if isinstance(output, dict):
-        raise ValueError(
-            f"`model` must return one tensor of logits. Received: a dict with the keys {', '.join(sorted(output))}. "
-            "Pass a function that picks one, such as `lambda images: model(images)['logits']`."
-        )
-    logits = np.asarray(tf.convert_to_tensor(output), np.float32)
-    if logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 2:
-        raise ValueError(f"`model` must return logits ({len(images)}, classes). Received: shape={logits.shape}")
+    logits = check_outputs(output, len(images))
     if not np.isfinite(logits).all():
         raise ValueError("`model` must return finite logits. Received: NaN or infinity for a clean image")
     if are_probabilities(logits):
@@ -169,7 +192,26 @@ def check_model(model: Model, images: NDArray[np.float32]) -> NDArray[np.float32
             "`model` must return logits. Received: probabilities, as if it ended in a softmax, which would flatten the "
             "gradients. Take the softmax off, or pass `lambda images: tf.math.log(model(images) + 1e-12)`."
         )
+    floats = tf.is_tensor(output) and output.dtype.is_floating
+    if not differentiable and not floats:
+        raise ValueError(
+            f"`model` must return a tensor of floats. Received: {type(output).__name__}, "
+            f"{tf.convert_to_tensor(output).dtype.name}. Wrap a function of NumPy arrays in `tf.numpy_function`."
+        )
     # Here, not in the attack's step: there the norm of the perturbation has a gradient even where the model has none.
-    if not tf.is_tensor(output) or not output.dtype.is_floating or tape.gradient(output, clean) is None:
+    if differentiable and (not floats or tape.gradient(output, clean) is None):
         raise ValueError("`model` must be differentiable. Received: no gradient from the logits to the images")
+    return logits
+
+
+def check_outputs(output: Any, n: int) -> NDArray[np.float32]:
+    """Return what a model gave for `n` images as float32 (n, classes), of two classes or more; NaN is let through."""
+    if isinstance(output, dict):
+        raise ValueError(
+            f"`model` must return one tensor of logits. Received: a dict with the keys {', '.join(sorted(output))}. "
+            "Pass a function that picks one, such as `lambda images: model(images)['logits']`."
+        )
+    logits = np.asarray(tf.convert_to_tensor(output), np.float32)
+    if logits.ndim != 2 or len(logits) != n or logits.shape[1] < 2:
+        raise ValueError(f"`model` must return logits ({n}, classes). Received: shape={logits.shape}")
     return logits

@@ -84,6 +84,17 @@ def regions(mask: NDArray[np.float32]) -> tuple[tuple[int, int, int, int], ...]:
     return tuple(sorted(boxes, key=lambda box: (box[1], box[0])))
 
 
+def label_parts(mask: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Return which connected part of a mask (H, W, 1) each pixel is of, int32 (H, W): 0, 1, ...; outside the last one.
+
+    Example:
+        >>> label_parts(np.array([[[1.0], [0.0], [1.0]]])).tolist()
+        [[0, 2, 1]]
+    """
+    count, labels = cv2.connectedComponents((mask[..., 0] > 0).astype(np.uint8), connectivity=8)
+    return np.where(labels > 0, labels - 1, count - 1).astype(np.int32)
+
+
 def load_palette(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     """Read the colours that a printer can print: float32 (colours, 3).
 

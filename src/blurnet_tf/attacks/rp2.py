@@ -7,23 +7,31 @@ with the terms and defaults of the authors' LISA-CNN program; Eq. 2 of the BlurN
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import numbers
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
+from blurnet_tf.attacks import minimise as minimiser
+from blurnet_tf.attacks.bases import Basis
 from blurnet_tf.attacks.config import register
 from blurnet_tf.attacks.contract import Attack, AttackResult
+from blurnet_tf.attacks.expectation import Expectation
+from blurnet_tf.attacks.gradients import Gradient
 from blurnet_tf.attacks.inputs import Model, Task, check_number
-from blurnet_tf.attacks.parts import WORDS, Basis, Loss, Norm, Penalty, Scene, Sharing, Start, resolve
+from blurnet_tf.attacks.losses import Loss
+from blurnet_tf.attacks.minimise import Bar, Objective, Problem, compile_steps, minimise
+from blurnet_tf.attacks.parts import WORDS, resolve
+from blurnet_tf.attacks.penalties import Norm, Penalty
+from blurnet_tf.attacks.sharing import Shared, Sharing
+from blurnet_tf.attacks.starts import Start
 from blurnet_tf.attacks.transforms import masked, place
 from blurnet_tf.checks import check_integer
 
@@ -45,12 +53,19 @@ class RP2(Attack):
         norm: "l2", "l1", or `None` for no norm.
         penalties: More terms, such as `NPS(palette)` and `TotalVariation(weight=0.1)`.
         loss: J, a `Loss`, or "cross_entropy", "mse" (RP2's Euclidean distance to the one-hot target) or "margin".
-        basis: What d is made of, a `Basis`, or "pixels" or "low_frequency".
-        start: Where d starts, a `Start` such as `Colour(1, 0, 0)`, or "uniform", "white" or "black".
+        basis: What d is made of, a `Basis` such as `Palette(colours)`, or "pixels" or "low_frequency".
+        start: Where d starts, a `Start` such as `Colour(1, 0, 0)`, or "uniform", "white", "black" or "random_colour";
+            or several, which the restarts take in turn; those that are not random once.
+        restarts: How many starts each target has; the best one is kept, for each sticker by itself.
         sharing: Which images wear the same sticker, a `Sharing`, or "shared" by all or "per_image".
+        expectation: `None`, or an `Expectation`: in each step the model sees each image under a draw of its own, the
+            same for all stickers. "success", "target_reached" and the best step are then measured on what it sees, so
+            a best step may be one of lucky draws; penalties are of the untransformed.
+        gradient: Where the gradient comes from, a `Gradient`, or "exact" or "spsa", which needs only losses.
         inverse_mask: `None`, or the grey value in [0, 1] that the images are painted with inside the mask first.
         perturbation_clip, image_clip: Range of d and of the attacked images, or `None`.
-        seed: Seed of the start. Each target has its own start, the same one whichever targets stand beside it.
+        seed: Seed of the starts and of all that is drawn in a step. Each target has its own start, the same one
+            whichever targets stand beside it.
 
     Raises:
         ValueError: An attribute is outside what is listed.
@@ -73,8 +88,11 @@ class RP2(Attack):
     penalties: tuple[Penalty, ...] = ()
     loss: Loss | str = "cross_entropy"
     basis: Basis | str = "pixels"
-    start: Start | str = "uniform"
+    start: Start | str | tuple[Start | str, ...] = "uniform"
+    restarts: int = 1
     sharing: Sharing | str = "shared"
+    expectation: Expectation | None = None
+    gradient: Gradient | str = "exact"
     inverse_mask: float | None = None
     perturbation_clip: tuple[float, float] | None = (-20.0, 20.0)
     image_clip: tuple[float, float] | None = (0.0, 1.0)
@@ -82,6 +100,7 @@ class RP2(Attack):
 
     def __post_init__(self) -> None:
         check_integer("steps", self.steps, 1)
+        check_integer("restarts", self.restarts, 1)
         check_number("learning_rate", self.learning_rate, positive=True)
         check_number("epsilon", self.epsilon, positive=True)
         check_number("penalty", self.penalty)
@@ -93,6 +112,10 @@ class RP2(Attack):
         for name in ("beta_1", "beta_2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must lie in [0, 1). Received: {name}={getattr(self, name)!r}")
+        if not isinstance(self.expectation, (Expectation, type(None))):
+            raise ValueError(
+                f"`expectation` must be None or an Expectation. Received: expectation={self.expectation!r}"
+            )
         if self.inverse_mask is not None and not 0 <= self.inverse_mask <= 1:
             raise ValueError(
                 f"`inverse_mask` must be None or lie in [0, 1]. Received: inverse_mask={self.inverse_mask!r}"
@@ -103,8 +126,13 @@ class RP2(Attack):
                 raise ValueError(f"`{name}` must be None or (low, high) with low < high. Received: {name}={clip!r}")
             if clip is not None:  # one that was read from a file may be a list, which is no key of a cache
                 object.__setattr__(self, name, tuple(clip))
-        for name, value in self.parts.items():  # a word becomes the part that it stands for
-            object.__setattr__(self, name, value)
+        for name in WORDS:  # a word becomes the part that it stands for
+            object.__setattr__(self, name, resolve(name, getattr(self, name)))
+        self._check_starts()
+        if self.parts["basis"].paints and self.inverse_mask is not None:
+            raise ValueError(
+                f"`inverse_mask` must be None for a basis of printed colours. Received: {self.inverse_mask!r}"
+            )
         if not (isinstance(self.penalties, (tuple, list)) and all(isinstance(one, Penalty) for one in self.penalties)):
             raise ValueError(f"`penalties` must be a tuple of Penalty. Received: penalties={self.penalties!r}")
         object.__setattr__(self, "penalties", tuple(self.penalties))
@@ -113,63 +141,113 @@ class RP2(Attack):
             raise ValueError(f"`penalties` must each be a term of its own. Received: {', '.join(terms)}")
 
     def find(self, model: Model, task: Task, *, progress: bool | None) -> AttackResult:
-        """Find the perturbations."""
-        parts, n = self.parts, len(task.images)
-        runs, groups, targeted = len(task.classes), parts["sharing"].stickers(n), task.targets is not None
-        # As many tasks as there are stickers, each on its own images; where all share one, the images stand there once.
-        copies, split = (runs if groups > 1 else 1), (groups, n // groups)
-        images = np.tile(task.images.reshape(*split, *task.images.shape[1:]), (copies, 1, 1, 1, 1))
-        problem = Problem(
-            images=tf.constant(images),
-            classes=tf.constant(task.classes.reshape(runs * groups, -1), tf.int32),
-            predictions=tf.constant(np.tile(task.predictions.reshape(split), (copies, 1)), tf.int32),
-            masks=tf.constant(task.masks),
-            weights=tuple(tf.constant(term.weight, tf.float32) for term in self.terms),
-            learning_rate=tf.constant(self.learning_rate, tf.float32),
-            steps=tf.constant(self.steps, tf.int32),
-        )
-        # What the graph takes as tensors has no part in the key of a compiled step.
-        weightless = tuple(dataclasses.replace(term, weight=1.0) for term in self.penalties)
-        ignored: dict[str, Any] = {"steps": 1, "learning_rate": 1.0, "penalty": 1.0, "seed": 0}
-        attack = dataclasses.replace(self, penalties=weightless, start="uniform", sharing="shared", **ignored)
-        advance = compile_steps(model, attack, targeted)
+        """Find the perturbations; as many at once as fit into a batch, since stickers do not touch each other."""
+        parts, size, n = self.parts, task.mask.shape[:2], len(task.images)
+        groups, targeted = parts["sharing"].stickers(n), task.targets is not None
+        split = (groups, n // groups)
+        images, predictions = task.images.reshape(*split, *task.images.shape[1:]), task.predictions.reshape(split)
+        classes = task.classes.reshape(-1, *split)
+        most = max(1, minimiser.MOST_PIXELS // math.prod(size))  # images in a batch
+        bound = parts["basis"].within(task.mask)
+        advance = compile_steps(model, self._objective(bound, targeted, math.ceil(split[1] / most)))
         keys = [0] if task.targets is None else [target + 1 for target in task.targets]
-        starts = [parts["start"]((groups, *task.images.shape[1:]), (self.seed, key)) for key in keys]
-        state = State.start(parts["basis"].encode(tf.concat(starts, axis=0)))
-        rows = []
-        for count in _chunks(self.steps + 1, sys.stdout.isatty() if progress is None else progress):
-            state, history = advance(state, problem, tf.constant(count, tf.int32))
-            rows.append(history.numpy())
-        table = np.concatenate(rows)
-        if not np.isfinite(table).all():
+        blocks = [(run, restart) for run in range(len(keys)) for restart in range(self.restarts)]
+        portions = _portions(len(blocks), groups, split[1], most)
+        bar = Bar(len(portions) * (self.steps + 1), sys.stdout.isatty() if progress is None else progress)
+        found = []
+        for chosen, part in portions:
+            some = [blocks[index] for index in chosen]
+            starts = [self._start(keys[run], restart, (groups, *size, 3))[part] for run, restart in some]
+            # As many copies of the images as there are stickers; where all share one, they stand there once.
+            copies = len(some) if groups > 1 else 1
+            problem = Problem(
+                images=tf.constant(np.tile(images[part], (copies, 1, 1, 1, 1))),
+                classes=tf.constant(np.concatenate([classes[run][part] for run, _ in some]), tf.int32),
+                predictions=tf.constant(np.tile(predictions[part], (copies, 1)), tf.int32),
+                masks=tf.constant(task.masks),
+                weights=tuple(tf.constant(term.weight, tf.float32) for term in self.terms),
+                learning_rate=tf.constant(self.learning_rate, tf.float32),
+                steps=tf.constant(self.steps, tf.int32),
+                seed=tf.constant([self.seed, 0], tf.int32),
+            )
+            state, table = minimise(advance, problem, bound.encode(tf.concat(starts, axis=0)), bar)
+            last, best = (
+                masked(bound.decode(z, size), task.mask, self.perturbation_clip) for z in (state.z, state.best_z)
+            )
+            outcome = (last, best, state.best_step, state.best_score, state.best_loss)
+            found.append([*(one.numpy() for one in outcome), np.moveaxis(table, -1, 0)])
+        whole = _Found(*map(np.concatenate, zip(*found, strict=True)))
+        if not np.isfinite(whole.table).all():
             warnings.warn(
                 "The loss became infinite or NaN. "
                 "Lower `learning_rate` or the weight of a penalty, or check the model on [0, 1] images.",
                 stacklevel=3,  # where the attack is called
             )
-        averaged = table.reshape(*table.shape[:2], runs, groups).mean(axis=-1)
         names = ("loss", "adversarial", *(term.term for term in self.terms), "success", "target_reached")
+        return self._result(whole, task, groups, names if targeted else names[:-1])
 
-        def spread(found: Any) -> Any:
-            return parts["sharing"].spread(found.numpy().reshape(runs, groups, *found.shape[1:]), n)
+    def _objective(self, basis: Basis, targeted: bool, batches: int) -> Objective:
+        if batches > 1 and not self.parts["loss"].is_mean:
+            raise ValueError(
+                f"`loss` must be a mean over the images where these do not fit into a batch. Received: {self.loss!r}"
+            )
+        names = ("expectation", "beta_1", "beta_2", "epsilon", "paint", "perturbation_clip", "image_clip")
+        return Objective(
+            loss=self.parts["loss"],
+            terms=tuple(dataclasses.replace(term, weight=1.0) for term in self.terms),  # weights are tensors there
+            basis=basis,
+            gradient=self.parts["gradient"],
+            targeted=targeted,
+            batches=batches,
+            **{name: getattr(self, name) for name in names},
+        )
 
-        def perturbation(z: Any) -> Any:
-            return spread(masked(parts["basis"].decode(z, task.mask.shape[:2]), task.mask, self.perturbation_clip))
+    def _result(self, found: _Found, task: Task, groups: int, names: Sequence[str]) -> AttackResult:
+        """Keep the best restart of each sticker: of the last steps the best one, and of the best steps."""
+        found = _Found(*(one.reshape(-1, self.restarts, groups, *one.shape[1:]) for one in found))
+        last = _best(found.table[:, :, :, -1, len(names) - 1], found.table[:, :, :, -1, 0])
+        best = _best(found.best_score, found.best_loss)
+        table = _take(found.table, last).mean(axis=1)  # (runs, steps + 1, terms)
+
+        def spread(values: NDArray[Any], restart: NDArray[np.intp]) -> NDArray[Any]:
+            return self.parts["sharing"].spread(_take(values, restart), len(task.images))
 
         return AttackResult(
             attack=self,
-            perturbation=perturbation(state.z),
-            best_perturbation=perturbation(state.best_z),
-            best_step=spread(state.best_step),
+            perturbation=spread(found.last, last),
+            best_perturbation=spread(found.best, best),
+            best_step=spread(found.best_step, best),
             targets=task.targets,
             mask=task.mask,
-            history={name: averaged[:, index] for index, name in enumerate(names if targeted else names[:-1])},
+            history={name: table[:, :, index].T for index, name in enumerate(names)},
         )
+
+    def _start(self, key: int, restart: int, shape: tuple[int, ...]) -> Any:
+        again = [start for start in self.starts if start.random]
+        more = restart - len(self.starts)
+        start = self.starts[restart] if more < 0 else again[more % len(again)]
+        return start(shape, (self.seed, key + (restart << 16)))
+
+    def _check_starts(self) -> None:
+        if len(self.starts) > self.restarts:
+            raise ValueError(
+                f"`restarts` must be at least {len(self.starts)}, one for each `start`. Received: {self.restarts}"
+            )
+        if self.restarts > len(self.starts) and not any(start.random for start in self.starts):
+            raise ValueError(
+                "`start` must be random for more restarts than starts, or they would be the same. "
+                f"Received: start={self.start!r}, restarts={self.restarts}"
+            )
 
     def place(self, images: Any, perturbation: Any, mask: Any) -> Any:
         """Put masked perturbations onto images, with the clip and the inverse mask of the attack."""
-        inverse_mask, setpoint = (None, 0.0) if self.inverse_mask is None else (mask, self.inverse_mask)
-        return place(images, perturbation, image_clip=self.image_clip, inverse_mask=inverse_mask, setpoint=setpoint)
+        painted = {} if self.paint is None else {"inverse_mask": mask, "setpoint": self.paint}
+        return place(images, perturbation, image_clip=self.image_clip, **painted)
+
+    @property
+    def paint(self) -> float | None:
+        """The grey that the images are painted with inside the mask first, or `None`."""
+        return 0.0 if self.parts["basis"].paints else self.inverse_mask  # on black, what is added is what is seen
 
     @property
     def terms(self) -> tuple[Penalty, ...]:
@@ -182,134 +260,52 @@ class RP2(Attack):
         """The parts by name, where a word was given the part that it stands for."""
         return {name: resolve(name, getattr(self, name)) for name in WORDS}
 
+    @property
+    def starts(self) -> tuple[Start, ...]:
+        """The starts that restarts take in turn."""
+        starts = self.parts["start"]
+        return starts if isinstance(starts, tuple) else (starts,)
 
-def _chunks(total: int, progress: bool) -> Iterator[int]:
-    """Yield how many steps to take in one call of the graph, with a progress bar if asked."""
-    bar = keras.utils.Progbar(total, unit_name="step") if progress else None
-    size = min(math.ceil(total / 50), 20)  # many calls: Python can answer Ctrl-C or SIGTERM only between two
-    for done in range(0, total, size):
-        count = min(size, total - done)
-        yield count
-        if bar is not None:
-            bar.update(done + count)
+    @property
+    def per_image(self) -> bool:
+        return not isinstance(self.sharing, Shared)
+
+    @property
+    def differentiates(self) -> bool:
+        """Whether the model must be differentiable."""
+        return self.parts["gradient"].differentiates
 
 
-class Problem(NamedTuple):
-    """What a compiled step takes beside its state. Tensors throughout, so that other values need no new trace.
+class _Found(NamedTuple):
+    """What came out for each sticker, (stickers, ...)."""
 
-    A sticker is one perturbation of one run. Each is on images of its own: `images` is (stickers, n, H, W, 3), or
-    (1, n, H, W, 3) if they are the same for all; `classes` and `predictions` (stickers, n) likewise.
+    last: NDArray[Any]
+    best: NDArray[Any]
+    best_step: NDArray[Any]
+    best_score: NDArray[Any]
+    best_loss: NDArray[Any]
+    table: NDArray[Any]  # (stickers, steps + 1, terms)
+
+
+def _portions(blocks: int, groups: int, each: int, most: int) -> list[tuple[Sequence[int], slice]]:
+    """Return which blocks, and which stickers of each, are attacked at once: `most` images in a batch if possible.
+
+    A block is a run and restart: `groups` stickers on `each` images. One sticker is never divided.
     """
-
-    images: Any
-    classes: Any
-    predictions: Any
-    masks: Any
-    weights: tuple[Any, ...]
-    learning_rate: Any
-    steps: Any
+    if groups == 1 or groups * each <= most:
+        count = math.ceil(blocks / max(1, most // (groups * each)))
+        return [(some.tolist(), slice(0, groups)) for some in np.array_split(np.arange(blocks), count)]
+    edges = np.linspace(0, groups, math.ceil(groups / max(1, most // each)) + 1).astype(int)
+    return [([block], slice(*edges[k : k + 2].tolist())) for block in range(blocks) for k in range(len(edges) - 1)]
 
 
-class State(NamedTuple):
-    """Parameters of the perturbations, Adam's moments, and the best so far."""
-
-    step: Any
-    z: Any
-    m: Any
-    v: Any
-    best_z: Any
-    best_score: Any
-    best_loss: Any
-    best_step: Any
-
-    @classmethod
-    def start(cls, z: Any) -> State:
-        """Return the state before the first step, for parameters (stickers, ...)."""
-        n, zeros = z.shape[0], tf.zeros_like(z)
-        score, loss, step = tf.fill([n], -1.0), tf.fill([n], np.float32(np.inf)), tf.zeros([n], tf.int32)
-        return cls(tf.constant(0, tf.int32), z, zeros, zeros, z, score, loss, step)
+def _best(score: NDArray[np.float32], loss: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return which restart is best, (runs, groups), of arrays (runs, restarts, groups): highest score, lowest loss."""
+    finite = np.where(np.isfinite(loss), loss, np.inf)
+    return np.where(score == score.max(axis=1, keepdims=True), finite, np.inf).argmin(axis=1)
 
 
-Advance = Callable[[State, Problem, Any], tuple[State, Any]]
-"""Takes some steps in one graph: (state, problem, count) -> (state, history (count, terms, stickers))."""
-
-
-def compile_steps(model: Model, attack: RP2, targeted: bool) -> Advance:
-    """Return the steps of an attack on `model`, traced at their first call.
-
-    They are cached for a Keras model that can describe itself, so that a sweep over lambda and seeds traces once. Any
-    other callable may refer to other things by the next call, which an earlier trace would not see.
-    """
-    if isinstance(model, keras.Model):
-        try:
-            return _compile(model, attack, targeted, model.to_json())
-        except (NotImplementedError, TypeError, ValueError):  # a model of the user's own without `get_config`
-            pass
-    return _compile.__wrapped__(model, attack, targeted, "")
-
-
-@functools.lru_cache(maxsize=4)  # few, because each keeps its model alive
-def _compile(model: Model, attack: RP2, targeted: bool, description: str) -> Advance:
-    # `description` is in the key of the cache alone, because a layer can be changed after a trace.
-    loss_of, basis = attack.parts["loss"], attack.parts["basis"]
-
-    def evaluate(z: Any, problem: Problem) -> tuple[Any, Any]:
-        """Return the loss of each sticker and a row of the history, (terms, stickers)."""
-        union = tf.reduce_max(problem.masks, axis=0)
-        d = basis.decode(z, tuple(problem.images.shape[2:4]))
-        perturbation = masked(d, union, attack.perturbation_clip)
-        adversarial = attack.place(problem.images, perturbation, union)
-        scene = Scene(perturbation, adversarial, problem.masks, d, attack.perturbation_clip)
-        stickers, count = tf.unstack(tf.shape(adversarial)[:2])
-        logits = tf.cast(model(tf.reshape(adversarial, tf.concat([[-1], tf.shape(problem.images)[2:]], 0))), tf.float32)
-        logits = tf.reshape(logits, [stickers, count, logits.shape[-1]])
-        loss = adversarial_loss = (loss_of if targeted else loss_of.away)(logits, problem.classes)
-        terms = [weight * term(scene) for term, weight in zip(attack.terms, problem.weights, strict=True)]
-        for term in terms:
-            loss += term
-        predictions = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        success = tf.reduce_mean(tf.cast(predictions != problem.predictions, tf.float32), axis=1)
-        reached = tf.reduce_mean(tf.cast(predictions == problem.classes, tf.float32), axis=1)
-        return loss, tf.stack([loss, adversarial_loss, *terms, success, reached])
-
-    def step(state: State, problem: Problem) -> tuple[State, Any]:
-        with tf.GradientTape() as tape:
-            tape.watch(state.z)
-            loss, row = evaluate(state.z, problem)
-        gradient = tape.gradient(loss, state.z)  # of the sum over stickers; each has its own parameters
-        score = row[-1] if targeted else row[-2]
-        better = (score > state.best_score) | ((score == state.best_score) & (loss < state.best_loss))
-        better &= tf.math.is_finite(loss)  # the argmax of NaN is class 0, which may pass for a success
-        # Adam, Kingma and Ba 2015, the form at the end of their section 2.
-        count = tf.cast(state.step + 1, tf.float32)
-        m = attack.beta_1 * state.m + (1 - attack.beta_1) * gradient
-        v = attack.beta_2 * state.v + (1 - attack.beta_2) * tf.square(gradient)
-        rate = problem.learning_rate * tf.sqrt(1 - attack.beta_2**count) / (1 - attack.beta_1**count)
-        moved = state.z - rate * m / (tf.sqrt(v) + attack.epsilon)
-        return State(
-            step=state.step + 1,
-            z=tf.where(state.step < problem.steps, moved, state.z),  # the last row only measures
-            m=m,
-            v=v,
-            best_z=tf.where(tf.reshape(better, [-1, *[1] * (len(state.z.shape) - 1)]), state.z, state.best_z),
-            best_score=tf.where(better, score, state.best_score),
-            best_loss=tf.where(better, loss, state.best_loss),
-            best_step=tf.where(better, state.step, state.best_step),
-        ), row
-
-    @tf.function(autograph=False)  # nothing here needs it, and it would bury an error that the model raises
-    def advance(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
-        rows = tf.TensorArray(tf.float32, size=count)
-
-        def body(index: Any, state: State, rows: Any) -> tuple[Any, State, Any]:
-            state, row = step(state, problem)
-            return index + 1, state, rows.write(index, row)
-
-        _, state, rows = tf.while_loop(lambda index, *_: index < count, body, (tf.constant(0), state, rows))
-        return state, rows.stack()
-
-    def call(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
-        # Through its concrete function: TensorFlow would take a sweep over models, each traced once, for retracing.
-        return advance.get_concrete_function(state, problem, count)(state, problem, count)
-
-    return call
+def _take(values: NDArray[Any], restart: NDArray[np.intp]) -> NDArray[Any]:
+    """Return the values of one restart, (runs, restarts, groups, ...) -> (runs, groups, ...)."""
+    index = restart.reshape(len(restart), 1, -1, *[1] * (values.ndim - 3))
+    return np.take_along_axis(values, index, axis=1)[:, 0]

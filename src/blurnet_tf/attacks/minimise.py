@@ -1,0 +1,235 @@
+"""The minimiser of RP2: steps of Adam on many stickers at once, compiled into one graph."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from blurnet_tf.attacks.bases import Basis
+from blurnet_tf.attacks.expectation import Expectation
+from blurnet_tf.attacks.gradients import Gradient
+from blurnet_tf.attacks.inputs import Model
+from blurnet_tf.attacks.loops import chunks, description_of
+from blurnet_tf.attacks.losses import Loss
+from blurnet_tf.attacks.penalties import Penalty, Scene
+from blurnet_tf.attacks.transforms import masked, place
+
+MOST_PIXELS = 2**21
+"""Pixels of one batch: 2,048 images of 32x32, or 41 of 224x224. More take several batches: memory is bounded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What a compiled step depends on: all but what `Problem` has as tensors. Weights of `terms` do not count.
+
+    Attributes:
+        paint: The grey that the images are painted with inside the mask first, or `None`.
+        targeted: Whether the classes of the problem are wanted, or to be left.
+        batches: In how many parts the images of a sticker are taken.
+    """
+
+    loss: Loss
+    terms: tuple[Penalty, ...]
+    basis: Basis
+    gradient: Gradient
+    expectation: Expectation | None
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    paint: float | None
+    perturbation_clip: tuple[float, float] | None
+    image_clip: tuple[float, float] | None
+    targeted: bool
+    batches: int
+
+
+class Problem(NamedTuple):
+    """What a compiled step takes beside its state. Tensors throughout, so that other values need no new trace.
+
+    A sticker is one perturbation of one run. Each is on images of its own: `images` is (stickers, n, H, W, 3), or
+    (1, n, H, W, 3) if they are the same for all; `classes` and `predictions` (stickers, n) likewise. `seed` is int32
+    (2,), of what is drawn in a step.
+    """
+
+    images: Any
+    classes: Any
+    predictions: Any
+    masks: Any
+    weights: tuple[Any, ...]
+    learning_rate: Any
+    steps: Any
+    seed: Any
+
+    def part(self, start: Any, stop: Any) -> Problem:
+        """Return the problem with some of the images of each sticker."""
+        some = {name: getattr(self, name)[:, start:stop] for name in ("images", "classes", "predictions")}
+        return self._replace(**some)
+
+
+class State(NamedTuple):
+    """Parameters of the perturbations, Adam's moments, and the best so far."""
+
+    step: Any
+    z: Any
+    m: Any
+    v: Any
+    best_z: Any
+    best_score: Any
+    best_loss: Any
+    best_step: Any
+
+    @classmethod
+    def start(cls, z: Any) -> State:
+        """Return the state before the first step, for parameters (stickers, ...)."""
+        n, zeros = z.shape[0], tf.zeros_like(z)
+        score, loss, step = tf.fill([n], -1.0), tf.fill([n], np.float32(np.inf)), tf.zeros([n], tf.int32)
+        return cls(tf.constant(0, tf.int32), z, zeros, zeros, z, score, loss, step)
+
+
+class Bar:
+    """A progress bar over steps, or none."""
+
+    def __init__(self, total: int, shown: bool) -> None:
+        self._bar, self._done = (keras.utils.Progbar(total, unit_name="step") if shown else None), 0
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(self._done)
+
+
+Advance = Callable[[State, Problem, Any], tuple[State, Any]]
+"""Takes some steps in one graph: (state, problem, count) -> (state, history (count, terms, stickers))."""
+
+
+def minimise(advance: Advance, problem: Problem, z: Any, bar: Bar) -> tuple[State, NDArray[np.float32]]:
+    """Take all steps from the parameters `z`: the last state, and the history (steps + 1, terms, stickers)."""
+    state, rows, total = State.start(z), [], int(problem.steps) + 1
+    for count in chunks(total, progress=False):
+        state, history = advance(state, problem, tf.constant(count, tf.int32))
+        rows.append(history.numpy())
+        bar.add(count)
+    return state, np.concatenate(rows)
+
+
+def compile_steps(model: Model, objective: Objective) -> Advance:
+    """Return the steps of an attack on `model`, traced at their first call.
+
+    They are cached for a Keras model that can describe itself, so that a sweep over lambda and seeds traces once. Any
+    other callable may refer to other things by the next call, which an earlier trace would not see.
+    """
+    description = description_of(model)
+    return (
+        _compile.__wrapped__(model, objective, "") if description is None else _compile(model, objective, description)
+    )
+
+
+@functools.lru_cache(maxsize=4)  # few, because each keeps its model alive
+def _compile(model: Model, objective: Objective, description: str) -> Advance:
+    # `description` is in the key of the cache alone, because a layer can be changed after a trace.
+    answer = _with_maps(model, tuple(term.maps_of for term in objective.terms if term.maps_of))
+    loss_of = objective.loss if objective.targeted else objective.loss.away
+
+    def evaluate(z: Any, problem: Problem, seed: Any) -> tuple[Any, Any]:
+        """Return the loss of each sticker and a row of the history, (terms, stickers)."""
+        union, size = tf.reduce_max(problem.masks, axis=0), problem.images.shape[2:]
+        d = objective.basis.decode(z, tuple(size[:2]))
+        perturbation = masked(d, union, objective.perturbation_clip)
+        painted = {} if objective.paint is None else {"inverse_mask": union, "setpoint": objective.paint}
+        adversarial = place(problem.images, perturbation, image_clip=objective.image_clip, **painted)
+        stickers, count = tf.unstack(tf.shape(adversarial)[:2])
+        seen = adversarial if objective.expectation is None else objective.expectation(adversarial, seed)
+        logits, maps = answer(tf.reshape(seen, tf.concat([[-1], tf.shape(problem.images)[2:]], 0)))
+        logits = tf.cast(logits, tf.float32)
+        logits = tf.reshape(logits, [stickers, count, logits.shape[-1]])
+        maps = {name: tf.reshape(one, [stickers, count, *one.shape[1:]]) for name, one in maps.items()}
+        scene = Scene(perturbation, adversarial, problem.masks, d, objective.perturbation_clip, maps)
+        loss = adversarial_loss = loss_of(logits, problem.classes)
+        terms = [weight * term(scene) for term, weight in zip(objective.terms, problem.weights, strict=True)]
+        for term in terms:
+            loss += term
+        predictions = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        success = tf.reduce_mean(tf.cast(predictions != problem.predictions, tf.float32), axis=1)
+        reached = tf.reduce_mean(tf.cast(predictions == problem.classes, tf.float32), axis=1)
+        return loss, tf.stack([loss, adversarial_loss, *terms, success, reached])
+
+    def differentiate(z: Any, problem: Problem, seed: Any) -> tuple[Any, Any, Any]:
+        """Return loss, row and gradient, each the mean over the images."""
+        if objective.batches == 1:
+            return objective.gradient(lambda z: evaluate(z, problem, seed), z, seed)
+        n = tf.shape(problem.images)[1]
+
+        def add(index: Any, *totals: Any) -> tuple[Any, ...]:
+            start, stop = index * n // objective.batches, (index + 1) * n // objective.batches
+            found = objective.gradient(lambda z: evaluate(z, problem.part(start, stop), seed), z, seed)
+            share = tf.cast(stop - start, tf.float32) / tf.cast(n, tf.float32)
+            new = (tf.ensure_shape(total + share * one, total.shape) for total, one in zip(totals, found, strict=True))
+            return index + 1, *new
+
+        stickers = z.shape[0]
+        zeros = tf.zeros([stickers]), tf.zeros([len(objective.terms) + 4, stickers]), tf.zeros_like(z)
+        start = (tf.constant(0), *zeros)
+        _, *totals = tf.while_loop(lambda index, *_: index < objective.batches, add, start, parallel_iterations=1)
+        return totals[0], totals[1], totals[2]
+
+    def step(state: State, problem: Problem) -> tuple[State, Any]:
+        seed = tf.stack([problem.seed[0], state.step])
+        loss, row, gradient = differentiate(state.z, problem, seed)
+        score = row[-1] if objective.targeted else row[-2]
+        better = (score > state.best_score) | ((score == state.best_score) & (loss < state.best_loss))
+        better &= tf.math.is_finite(loss)  # the argmax of NaN is class 0, which may pass for a success
+        # Adam, Kingma and Ba 2015, the form at the end of their section 2.
+        count = tf.cast(state.step + 1, tf.float32)
+        m = objective.beta_1 * state.m + (1 - objective.beta_1) * gradient
+        v = objective.beta_2 * state.v + (1 - objective.beta_2) * tf.square(gradient)
+        rate = problem.learning_rate * tf.sqrt(1 - objective.beta_2**count) / (1 - objective.beta_1**count)
+        moved = objective.basis.project(state.z - rate * m / (tf.sqrt(v) + objective.epsilon))
+        return State(
+            step=state.step + 1,
+            z=tf.where(state.step < problem.steps, moved, state.z),  # the last row only measures
+            m=m,
+            v=v,
+            best_z=tf.where(tf.reshape(better, [-1, *[1] * (len(state.z.shape) - 1)]), state.z, state.best_z),
+            best_score=tf.where(better, score, state.best_score),
+            best_loss=tf.where(better, loss, state.best_loss),
+            best_step=tf.where(better, state.step, state.best_step),
+        ), row
+
+    @tf.function(autograph=False)  # nothing here needs it, and it would bury an error that the model raises
+    def advance(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
+        rows = tf.TensorArray(tf.float32, size=count)
+
+        def body(index: Any, state: State, rows: Any) -> tuple[Any, State, Any]:
+            state, row = step(state, problem)
+            return index + 1, state, rows.write(index, row)
+
+        _, state, rows = tf.while_loop(lambda index, *_: index < count, body, (tf.constant(0), state, rows))
+        return state, rows.stack()
+
+    def call(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
+        # Through its concrete function: TensorFlow would take a sweep over models, each traced once, for retracing.
+        return advance.get_concrete_function(state, problem, count)(state, problem, count)
+
+    return call
+
+
+def _with_maps(model: Model, layers: tuple[str, ...]) -> Callable[[Any], tuple[Any, Mapping[str, Any]]]:
+    """Return a function from images to the logits, and to the maps of some layers by their names."""
+    if not layers:
+        return lambda images: (model(images), {})
+    network: Any = model
+    known = [layer.name for layer in network.layers] if isinstance(model, keras.Model) and network.inputs else []
+    for layer in layers:
+        if layer not in known:
+            names = ", ".join(known) or "no layers, because it is no functional Keras model"
+            raise ValueError(f"`layer` must be a layer of the model. Received: layer={layer!r}; the model has {names}")
+    outputs = {name: network.get_layer(name).output for name in layers}
+    tapped = keras.Model(network.input, [network.output, outputs])
+    return lambda images: tuple(tapped(images))
