@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blurnet_tf.attacks import CrossEntropy, MeanSquaredError
-from blurnet_tf.attacks import penalties as parts
+from blurnet_tf.attacks import CrossEntropy, MeanSquaredError, penalties
 
 RNG = np.random.default_rng(7)
 LOGITS = RNG.normal(0, 3, (2, 3, 5)).astype(np.float32)
@@ -60,7 +59,7 @@ def test_mse_is_the_root_of_the_sum_over_images_and_classes() -> None:
 
 def test_nps_original_is_the_sum_over_all_pixels_of_the_product_over_the_palette() -> None:
     expected = [sum(pixel_score(colour, PALETTE) for colour in one.reshape(-1, 3)) for one in PERTURBATION]
-    np.testing.assert_allclose(parts.nps_original(PERTURBATION, PALETTE), expected, rtol=1e-5)
+    np.testing.assert_allclose(penalties.nps_original(PERTURBATION, PALETTE), expected, rtol=1e-5)
 
 
 def test_nps_original_counts_each_pixel_outside_the_mask_as_the_product_of_the_palettes_norms() -> None:
@@ -70,7 +69,7 @@ def test_nps_original_counts_each_pixel_outside_the_mask_as_the_product_of_the_p
         for one in PERTURBATION
     ]
     binary = (MASK > 0).astype(np.float32)
-    np.testing.assert_allclose(parts.nps_original(binary * PERTURBATION, PALETTE), expected, rtol=1e-5)
+    np.testing.assert_allclose(penalties.nps_original(binary * PERTURBATION, PALETTE), expected, rtol=1e-5)
 
 
 def test_nps_corrected_scores_the_printed_colours_inside_the_mask_averaged_over_the_images() -> None:
@@ -80,14 +79,14 @@ def test_nps_corrected_scores_the_printed_colours_inside_the_mask_averaged_over_
             sum(MASK[y, x, 0] * pixel_score(image[y, x], PALETTE) for y in range(3) for x in range(4)) for image in one
         ]
         expected.append(sum(scores) / len(scores))
-    np.testing.assert_allclose(parts.nps_corrected(ADVERSARIAL, MASK, PALETTE), expected, rtol=1e-5)
+    np.testing.assert_allclose(penalties.nps_corrected(ADVERSARIAL, MASK, PALETTE), expected, rtol=1e-5)
 
 
 def test_nps_corrected_ignores_what_lies_outside_the_mask() -> None:
     other = np.where(MASK > 0, ADVERSARIAL, 1 - ADVERSARIAL)
     assert not np.array_equal(other, ADVERSARIAL)
     np.testing.assert_array_equal(
-        parts.nps_corrected(other, MASK, PALETTE), parts.nps_corrected(ADVERSARIAL, MASK, PALETTE)
+        penalties.nps_corrected(other, MASK, PALETTE), penalties.nps_corrected(ADVERSARIAL, MASK, PALETTE)
     )
 
 
@@ -95,17 +94,17 @@ def test_nps_corrected_ignores_what_lies_outside_the_mask() -> None:
 def test_a_printable_colour_scores_zero(nps: str) -> None:
     colours = np.broadcast_to(PALETTE[2], ADVERSARIAL.shape).astype(np.float32)
     if nps == "original":
-        score = parts.nps_original(colours[:, 0], PALETTE)
+        score = penalties.nps_original(colours[:, 0], PALETTE)
     else:
-        score = parts.nps_corrected(colours, MASK, PALETTE)
+        score = penalties.nps_corrected(colours, MASK, PALETTE)
     np.testing.assert_allclose(score, 0, atol=1e-4)
 
 
 FUNCTIONS: dict[str, tuple[Callable[[Any], Any], np.ndarray]] = {
     "cross_entropy": (lambda x: CrossEntropy()(x, CLASSES), LOGITS),
     "mse": (lambda x: MeanSquaredError()(x, CLASSES), LOGITS),
-    "nps_original": (lambda x: parts.nps_original(x, PALETTE), PERTURBATION),
-    "nps_corrected": (lambda x: parts.nps_corrected(x, MASK, PALETTE), ADVERSARIAL),
+    "nps_original": (lambda x: penalties.nps_original(x, PALETTE), PERTURBATION),
+    "nps_corrected": (lambda x: penalties.nps_corrected(x, MASK, PALETTE), ADVERSARIAL),
 }
 
 
@@ -143,10 +142,13 @@ def test_nps_and_gradient_are_finite_at_every_colour(
     name: str, colour: tuple[float, float, float], palette: np.ndarray
 ) -> None:
     if name == "nps_original":
-        value, slope = gradient(lambda x: parts.nps_original(x, palette), np.broadcast_to(colour, PERTURBATION.shape))
+        value, slope = gradient(
+            lambda x: penalties.nps_original(x, palette), np.broadcast_to(colour, PERTURBATION.shape)
+        )
     else:
         value, slope = gradient(
-            lambda x: parts.nps_corrected(x, MASK, palette), np.clip(np.broadcast_to(colour, ADVERSARIAL.shape), 0, 1)
+            lambda x: penalties.nps_corrected(x, MASK, palette),
+            np.clip(np.broadcast_to(colour, ADVERSARIAL.shape), 0, 1),
         )
     if name == "nps_original" and colour[0] == 20.0 and len(palette) == 30:
         # 34 to the 30th power is beyond float32; RP2 warns of it.
@@ -160,6 +162,6 @@ def test_nps_gradient_is_zero_at_a_palette_colour_and_points_away_from_it_nearby
     at = np.zeros((1, 1, 2, 3), np.float32)
     at[0, 0, 1] = (0.1, 0, 0)
     palette = np.array([[0, 0, 0], [1, 1, 1]], np.float32)
-    _, slope = gradient(lambda x: parts.nps_original(x, palette), at)
+    _, slope = gradient(lambda x: penalties.nps_original(x, palette), at)
     np.testing.assert_allclose(slope[0, 0, 0], 0, atol=1e-5)  # the tiny constant under the root leaves a trace
     assert slope[0, 0, 1, 0] > 0

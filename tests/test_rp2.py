@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from traces import counted
 
 from blurnet_tf import numerics
 from blurnet_tf.attacks import NPS, RP2, AttackResult, Colour, Margin, TotalVariation, load_mask
@@ -496,24 +497,8 @@ def test_a_repr_shows_every_setting() -> None:
 # --- graph ----------------------------------------------------------------------------------------------------------
 
 
-class Counted(keras.Model):
-    """A Keras model that counts how often Python runs it, in a graph's trace and outside of one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.traced = 0
-        self.run = 0
-
-    def call(self, images: Any) -> Any:
-        if tf.inside_function():
-            self.traced += 1
-        else:
-            self.run += 1
-        return linear(images)
-
-
 def test_other_values_need_no_new_trace() -> None:
-    model = Counted()
+    model = counted(linear)
     nps, tv = NPS(PALETTE, mode="original"), TotalVariation(weight=0.1)
     first = RP2(steps=2, penalties=(nps, tv))
     others = [
@@ -537,7 +522,7 @@ def test_other_values_need_no_new_trace() -> None:
 def test_python_runs_the_model_as_often_for_many_steps_as_for_one() -> None:
     calls = []
     for steps in (1, 200):
-        model = Counted()
+        model = counted(linear)
         RP2(steps=steps)(model, IMAGES, targets=TARGETS, mask=MASK)
         calls.append((model.traced, model.run))
     assert calls == [(1, 1), (1, 1)]

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from traces import counted
 
 from blurnet_tf import lisa_cnn
 from blurnet_tf.attacks import CrossEntropy, Margin, SquareAttack, load_mask
@@ -158,20 +158,12 @@ def test_a_target_finds_the_same_whichever_targets_stand_beside_it() -> None:
 
 
 def test_a_sweep_over_seeds_shares_and_steps_traces_once() -> None:
-    traces = []
-
-    class Counted(keras.Model):
-        def call(self, images: Any) -> Any:
-            if tf.inside_function():
-                traces.append(images)
-            return linear(images)
-
-    model = Counted()
+    model = counted(linear)
     for sharing in ("shared", "per_image"):
-        before = len(traces)
+        before = model.traced
         for change in ({}, {"seed": 3}, {"start_share": 0.9}, {"steps": 70}):
             SquareAttack(**({"steps": 4, "sharing": sharing} | change))(model, IMAGES, targets=TARGETS, mask=MASK)
-        assert len(traces) <= before + 1
+        assert model.traced <= before + 1
 
 
 def test_a_square_is_painted_as_a_plain_loop_paints_it() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -134,13 +134,6 @@ class AttackResult:
     def runs(self) -> int:
         """The number of targets, or 1 without any."""
         return len(self.perturbation)
-
-    def run(self, index: int) -> AttackResult:
-        """Return the result of one run alone, without its history."""
-        part = slice(index, index + 1) if index >= 0 else slice(index, index + 1 or None)
-        names = ("perturbation", "best_perturbation", "best_step")
-        targets = None if self.targets is None else self.targets[part]
-        return replace(self, targets=targets, history={}, **{name: getattr(self, name)[part] for name in names})
 
     def apply(self, images: ArrayLike, *, best: bool = False) -> NDArray[np.float32]:
         """Put the perturbations onto images of the attacked size, as the attack did: float32 (runs, n, H, W, 3).

@@ -44,18 +44,21 @@ class Task:
     def mask(self) -> NDArray[np.float32]:
         return self.masks.max(axis=0)
 
-    def tiled(self, groups: int) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+    def tiled(
+        self, groups: int, runs: Sequence[int], part: slice = slice(None)
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
         """Return images, classes and predictions by sticker, where `groups` equal groups of images wear one each.
 
-        The stickers are runs * groups, those of one run side by side, and each has m = n / groups images: classes are
-        (stickers, m). Images, (stickers, m, H, W, 3), and predictions, (stickers, m), stand there once, as
-        (1, n, ...), where all images share one sticker.
+        The stickers are those of `runs`, each run as often as it is named, those of one run side by side; `part` says
+        which groups of each. A sticker has m = n / groups images: classes are (stickers, m). Images, (stickers, m, H,
+        W, 3), and predictions, (stickers, m), stand there once, as (1, n, ...), where all images share one sticker.
         """
-        runs, m = len(self.classes), len(self.images) // groups
-        copies = runs if groups > 1 else 1
-        images = np.tile(self.images.reshape(groups, m, *self.images.shape[1:]), (copies, 1, 1, 1, 1))
-        predictions = np.tile(self.predictions.reshape(groups, m), (copies, 1))
-        return images, self.classes.reshape(runs * groups, m), predictions
+        split = (groups, len(self.images) // groups)
+        copies = len(runs) if groups > 1 else 1
+        images = np.tile(self.images.reshape(*split, *self.images.shape[1:])[part], (copies, 1, 1, 1, 1))
+        predictions = np.tile(self.predictions.reshape(split)[part], (copies, 1))
+        classes = self.classes.reshape(-1, *split)[list(runs), part]
+        return images, classes.reshape(-1, split[1]), predictions
 
 
 def check_task(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,19 +11,23 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from blurnet_tf.attacks.bases import Basis
 from blurnet_tf.attacks.expectation import Expectation
 from blurnet_tf.attacks.gradients import Gradient
 from blurnet_tf.attacks.inputs import Model
-from blurnet_tf.attacks.loops import chunks, description_of
+from blurnet_tf.attacks.loops import Advance, compiled, improves, in_graph
 from blurnet_tf.attacks.losses import Loss
 from blurnet_tf.attacks.penalties import Penalty, Scene
 from blurnet_tf.attacks.transforms import masked, place
 
 MOST_PIXELS = 2**21
 """Pixels of one batch: 2,048 images of 32x32, or 41 of 224x224. More take several batches: memory is bounded."""
+
+
+def batch_of(size: tuple[int, ...]) -> int:
+    """Return how many images of height and width `size` are in a batch, at least one."""
+    return max(1, MOST_PIXELS // math.prod(size))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +59,8 @@ class Problem(NamedTuple):
     """What a compiled step takes beside its state. Tensors throughout, so that other values need no new trace.
 
     A sticker is one perturbation of one run. Each is on images of its own: `images` is (stickers, n, H, W, 3), or
-    (1, n, H, W, 3) if they are the same for all; `classes` and `predictions` (stickers, n) likewise. `seed` is int32
-    (2,), of what is drawn in a step.
+    (1, n, H, W, 3) if they are the same for all; `classes` and `predictions` (stickers, n) likewise. `seed` is that
+    of what is drawn in a step.
     """
 
     images: Any
@@ -93,47 +98,14 @@ class State(NamedTuple):
         return cls(tf.constant(0, tf.int32), z, zeros, zeros, z, score, loss, step)
 
 
-class Bar:
-    """A progress bar over steps, or none."""
-
-    def __init__(self, total: int, shown: bool) -> None:
-        self._bar, self._done = (keras.utils.Progbar(total, unit_name="step") if shown else None), 0
-
-    def add(self, count: int) -> None:
-        self._done += count
-        if self._bar is not None:
-            self._bar.update(self._done)
-
-
-Advance = Callable[[State, Problem, Any], tuple[State, Any]]
-"""Takes some steps in one graph: (state, problem, count) -> (state, history (count, terms, stickers))."""
-
-
-def minimise(advance: Advance, problem: Problem, z: Any, bar: Bar) -> tuple[State, NDArray[np.float32]]:
-    """Take all steps from the parameters `z`: the last state, and the history (steps + 1, terms, stickers)."""
-    state, rows, total = State.start(z), [], int(problem.steps) + 1
-    for count in chunks(total, progress=False):
-        state, history = advance(state, problem, tf.constant(count, tf.int32))
-        rows.append(history.numpy())
-        bar.add(count)
-    return state, np.concatenate(rows)
-
-
 def compile_steps(model: Model, objective: Objective) -> Advance:
-    """Return the steps of an attack on `model`, traced at their first call.
-
-    They are cached for a Keras model that can describe itself, so that a sweep over lambda and seeds traces once. Any
-    other callable may refer to other things by the next call, which an earlier trace would not see.
-    """
-    description = description_of(model)
-    return (
-        _compile.__wrapped__(model, objective, "") if description is None else _compile(model, objective, description)
-    )
+    """Return the steps of an attack on `model`, traced at their first call; see `compiled`."""
+    return compiled(_compile, model, objective)
 
 
 @functools.lru_cache(maxsize=4)  # few, because each keeps its model alive
 def _compile(model: Model, objective: Objective, description: str) -> Advance:
-    # `description` is in the key of the cache alone, because a layer can be changed after a trace.
+    # `description` is in the key of the cache alone.
     answer = _with_maps(model, tuple(term.maps_of for term in objective.terms if term.maps_of))
     loss_of = objective.loss if objective.targeted else objective.loss.away
 
@@ -180,11 +152,10 @@ def _compile(model: Model, objective: Objective, description: str) -> Advance:
         return totals[0], totals[1], totals[2]
 
     def step(state: State, problem: Problem) -> tuple[State, Any]:
-        seed = tf.stack([problem.seed[0], state.step])
+        seed = tf.stack([problem.seed, state.step])
         loss, row, gradient = differentiate(state.z, problem, seed)
         score = row[-1] if objective.targeted else row[-2]
-        better = (score > state.best_score) | ((score == state.best_score) & (loss < state.best_loss))
-        better &= tf.math.is_finite(loss)  # the argmax of NaN is class 0, which may pass for a success
+        better = improves(score, loss, state)
         # Adam, Kingma and Ba 2015, the form at the end of their section 2.
         count = tf.cast(state.step + 1, tf.float32)
         m = objective.beta_1 * state.m + (1 - objective.beta_1) * gradient
@@ -202,22 +173,7 @@ def _compile(model: Model, objective: Objective, description: str) -> Advance:
             best_step=tf.where(better, state.step, state.best_step),
         ), row
 
-    @tf.function(autograph=False)  # nothing here needs it, and it would bury an error that the model raises
-    def advance(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
-        rows = tf.TensorArray(tf.float32, size=count)
-
-        def body(index: Any, state: State, rows: Any) -> tuple[Any, State, Any]:
-            state, row = step(state, problem)
-            return index + 1, state, rows.write(index, row)
-
-        _, state, rows = tf.while_loop(lambda index, *_: index < count, body, (tf.constant(0), state, rows))
-        return state, rows.stack()
-
-    def call(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
-        # Through its concrete function: TensorFlow would take a sweep over models, each traced once, for retracing.
-        return advance.get_concrete_function(state, problem, count)(state, problem, count)
-
-    return call
+    return in_graph(step)
 
 
 def _with_maps(model: Model, layers: tuple[str, ...]) -> Callable[[Any], tuple[Any, Mapping[str, Any]]]:

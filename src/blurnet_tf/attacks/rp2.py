@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +17,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from blurnet_tf.attacks import minimise as minimiser
 from blurnet_tf.attacks.bases import Basis
 from blurnet_tf.attacks.config import register
 from blurnet_tf.attacks.contract import Attack, AttackResult
 from blurnet_tf.attacks.expectation import Expectation
 from blurnet_tf.attacks.gradients import Gradient
-from blurnet_tf.attacks.inputs import Model, Task, check_number
+from blurnet_tf.attacks.inputs import Model, Task, check_number, check_seed
+from blurnet_tf.attacks.loops import Bar, take
 from blurnet_tf.attacks.losses import Loss
-from blurnet_tf.attacks.minimise import Bar, Objective, Problem, compile_steps, minimise
+from blurnet_tf.attacks.minimise import Objective, Problem, State, batch_of, compile_steps
 from blurnet_tf.attacks.parts import WORDS, resolve
 from blurnet_tf.attacks.penalties import Norm, Penalty
 from blurnet_tf.attacks.sharing import Shared, Sharing
@@ -104,9 +102,7 @@ class RP2(Attack):
         check_number("learning_rate", self.learning_rate, positive=True)
         check_number("epsilon", self.epsilon, positive=True)
         check_number("penalty", self.penalty)
-        whole = isinstance(self.seed, numbers.Integral) and not isinstance(self.seed, bool)
-        if not whole or not -(2**31) <= self.seed < 2**31:
-            raise ValueError(f"`seed` must be an integer of 32 bits. Received: seed={self.seed!r}")
+        check_seed("seed", self.seed)
         if self.norm not in (*NORMS, None):
             raise ValueError(f"`norm` must be one of 'l2', 'l1', None. Received: norm={self.norm!r}")
         for name in ("beta_1", "beta_2"):
@@ -144,33 +140,31 @@ class RP2(Attack):
         """Find the perturbations; as many at once as fit into a batch, since stickers do not touch each other."""
         parts, size, n = self.parts, task.mask.shape[:2], len(task.images)
         groups, targeted = parts["sharing"].stickers(n), task.targets is not None
-        split = (groups, n // groups)
-        images, predictions = task.images.reshape(*split, *task.images.shape[1:]), task.predictions.reshape(split)
-        classes = task.classes.reshape(-1, *split)
-        most = max(1, minimiser.MOST_PIXELS // math.prod(size))  # images in a batch
+        each = n // groups
+        most = batch_of(size)
         bound = parts["basis"].within(task.mask)
-        advance = compile_steps(model, self._objective(bound, targeted, math.ceil(split[1] / most)))
+        advance = compile_steps(model, self._objective(bound, targeted, math.ceil(each / most)))
         keys = [0] if task.targets is None else [target + 1 for target in task.targets]
         blocks = [(run, restart) for run in range(len(keys)) for restart in range(self.restarts)]
-        portions = _portions(len(blocks), groups, split[1], most)
-        bar = Bar(len(portions) * (self.steps + 1), sys.stdout.isatty() if progress is None else progress)
+        portions = _portions(len(blocks), groups, each, most)
+        bar = Bar(len(portions) * (self.steps + 1), progress)
         found = []
         for chosen, part in portions:
             some = [blocks[index] for index in chosen]
             starts = [self._start(keys[run], restart, (groups, *size, 3))[part] for run, restart in some]
-            # As many copies of the images as there are stickers; where all share one, they stand there once.
-            copies = len(some) if groups > 1 else 1
+            images, classes, predictions = task.tiled(groups, [run for run, _ in some], part)
             problem = Problem(
-                images=tf.constant(np.tile(images[part], (copies, 1, 1, 1, 1))),
-                classes=tf.constant(np.concatenate([classes[run][part] for run, _ in some]), tf.int32),
-                predictions=tf.constant(np.tile(predictions[part], (copies, 1)), tf.int32),
+                images=tf.constant(images),
+                classes=tf.constant(classes),
+                predictions=tf.constant(predictions),
                 masks=tf.constant(task.masks),
                 weights=tuple(tf.constant(term.weight, tf.float32) for term in self.terms),
                 learning_rate=tf.constant(self.learning_rate, tf.float32),
                 steps=tf.constant(self.steps, tf.int32),
-                seed=tf.constant([self.seed, 0], tf.int32),
+                seed=tf.constant(self.seed, tf.int32),
             )
-            state, table = minimise(advance, problem, bound.encode(tf.concat(starts, axis=0)), bar)
+            state = State.start(bound.encode(tf.concat(starts, axis=0)))
+            state, table = take(advance, state, problem, self.steps + 1, bar)
             last, best = (
                 masked(bound.decode(z, size), task.mask, self.perturbation_clip) for z in (state.z, state.best_z)
             )
@@ -257,8 +251,8 @@ class RP2(Attack):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """The parts by name, where a word was given the part that it stands for."""
-        return {name: resolve(name, getattr(self, name)) for name in WORDS}
+        """The parts by name."""
+        return {name: getattr(self, name) for name in WORDS}  # words became parts when the attack was made
 
     @property
     def starts(self) -> tuple[Start, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from blurnet_tf.attacks.config import register
 from blurnet_tf.attacks.contract import Attack, AttackResult
 from blurnet_tf.attacks.inputs import Model, Task, check_seed
-from blurnet_tf.attacks.loops import chunks, description_of
+from blurnet_tf.attacks.loops import Advance, Bar, compiled, improves, in_graph, take
 from blurnet_tf.attacks.losses import Loss
 from blurnet_tf.attacks.parts import resolve
 from blurnet_tf.attacks.sharing import Shared, Sharing
@@ -93,7 +92,7 @@ class SquareAttack(Attack):
         draws = [self._draw(task.mask, groups, key) for key in ([-1] if task.targets is None else task.targets)]
         start, pixels, corners, turns = (np.concatenate(one, axis=axis) for one, axis in zip(
             zip(*draws, strict=True), (0, 1, 1, 1), strict=True))  # fmt: skip
-        images, classes, predictions = task.tiled(groups)
+        images, classes, predictions = task.tiled(groups, range(runs))
         problem = Problem(
             images=tf.constant(images),
             classes=tf.constant(classes),
@@ -107,11 +106,8 @@ class SquareAttack(Attack):
         # How many outputs the model has is not known in the graph of a model that is not TensorFlow's.
         outputs = int(model(tf.constant(task.images[:1])).shape[-1])
         advance = compile_search(model, resolve("loss", self.loss), targeted, outputs)
-        state, rows = State.start(tf.constant(start)), []
-        for count in chunks(self.steps + 1, progress):
-            state, history = advance(state, problem, tf.constant(count, tf.int32))
-            rows.append(history.numpy())
-        table = np.concatenate(rows)
+        total = self.steps + 1
+        state, table = take(advance, State.start(tf.constant(start)), problem, total, Bar(total, progress))
         if not np.isfinite(table).all():
             warnings.warn(
                 "The loss of the start was infinite or NaN. Check the model on images of saturated colours.",
@@ -201,16 +197,9 @@ class State(NamedTuple):
         return cls(tf.constant(0), d, row, d, tf.fill([n], -1.0), endless, tf.zeros([n], tf.int32))
 
 
-Advance = Callable[[State, Problem, Any], tuple[State, Any]]
-"""Takes some steps in one graph: (state, problem, count) -> (state, history (count, 3, stickers))."""
-
-
 def compile_search(model: Model, loss: Loss, targeted: bool, outputs: int) -> Advance:
-    """Return the steps of a search on `model`, traced at their first call; cached as the steps of `RP2` are."""
-    description = description_of(model)
-    if description is None:
-        return _compile.__wrapped__(model, loss, targeted, outputs, "")
-    return _compile(model, loss, targeted, outputs, description)
+    """Return the steps of a search on `model`, traced at their first call; see `compiled`."""
+    return compiled(_compile, model, loss, targeted, outputs)
 
 
 def propose(d: Any, side: Any, pixels: Any, corners: Any, turns: Any) -> Any:
@@ -247,7 +236,7 @@ def propose(d: Any, side: Any, pixels: Any, corners: Any, turns: Any) -> Any:
 
 @functools.lru_cache(maxsize=4)  # few, because each keeps its model alive
 def _compile(model: Model, loss_of: Loss, targeted: bool, outputs: int, description: str) -> Advance:
-    # `description` is in the key of the cache alone, because a layer can be changed after a trace.
+    # `description` is in the key of the cache alone.
 
     def measure(d: Any, problem: Problem) -> Any:
         """Return loss, success and target reached of each sticker, (3, stickers)."""
@@ -261,7 +250,7 @@ def _compile(model: Model, loss_of: Loss, targeted: bool, outputs: int, descript
         reached = tf.reduce_mean(tf.cast(predictions == problem.classes, tf.float32), axis=1)
         return tf.stack([loss, success, reached])
 
-    def step(state: State, problem: Problem) -> State:
+    def step(state: State, problem: Problem) -> tuple[State, Any]:
         # Step 0 paints nothing: it measures the start, which is kept because the loss before is infinite.
         numbers = (one[state.step] for one in (problem.sides, problem.pixels, problem.corners, problem.turns))
         d = propose(state.d, *numbers)
@@ -269,8 +258,7 @@ def _compile(model: Model, loss_of: Loss, targeted: bool, outputs: int, descript
         kept = row[0] < state.row[0]  # never, if the new loss is NaN
         d, row = tf.where(kept[:, None, None, None], d, state.d), tf.where(kept, row, state.row)
         loss, score = row[0], row[2] if targeted else row[1]
-        better = (score > state.best_score) | ((score == state.best_score) & (loss < state.best_loss))
-        better &= tf.math.is_finite(loss)
+        better = improves(score, loss, state)
         return State(
             step=state.step + 1,
             d=d,
@@ -279,25 +267,12 @@ def _compile(model: Model, loss_of: Loss, targeted: bool, outputs: int, descript
             best_score=tf.where(better, score, state.best_score),
             best_loss=tf.where(better, loss, state.best_loss),
             best_step=tf.where(better, state.step, state.best_step),
-        )
+        ), row
 
-    @tf.function(autograph=False)  # nothing here needs it, and it would bury an error that the model raises
-    def advance(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
-        rows = tf.TensorArray(tf.float32, size=count)
-
-        def body(index: Any, state: State, rows: Any) -> tuple[Any, State, Any]:
-            state = step(state, problem)
-            return index + 1, state, rows.write(index, state.row)
-
-        _, state, rows = tf.while_loop(lambda index, *_: index < count, body, (tf.constant(0), state, rows))
-        return state, rows.stack()
-
-    def call(state: State, problem: Problem, count: Any) -> tuple[State, Any]:
-        # Through its concrete function: TensorFlow would take a sweep over models, each traced once, for retracing.
-        # It takes any number of steps.
+    def any_number(problem: Problem) -> Problem:
+        """Return the problem with tensors of any number of steps."""
         numbers = ("sides", "pixels", "corners", "turns")
         shapes = {name: [None, *getattr(problem, name).shape[1:]] for name in numbers}
-        any_number = problem._replace(**{name: tf.TensorSpec(shape, tf.int32) for name, shape in shapes.items()})
-        return advance.get_concrete_function(state, any_number, count)(state, problem, count)
+        return problem._replace(**{name: tf.TensorSpec(shape, tf.int32) for name, shape in shapes.items()})
 
-    return call
+    return in_graph(step, any_number)
