@@ -145,6 +145,7 @@ def test_one_call_gives_one_kind_of_result(case: Case) -> None:
     assert np.abs(adversarial - IMAGES).max() > 1e-3
 
 
+@pytest.mark.slow
 @every_attack
 def test_a_result_is_for_the_attacked_images_alone_if_each_has_a_perturbation(case: Case) -> None:
     result = case.attack(linear, IMAGES, targets=case.targets, mask=MASK)
@@ -157,6 +158,7 @@ def test_a_result_is_for_the_attacked_images_alone_if_each_has_a_perturbation(ca
         result.apply(np.zeros((N, 4, 4, 3)))
 
 
+@pytest.mark.slow
 @every_attack
 def test_the_same_seed_gives_the_same_bytes(case: Case) -> None:
     first, again = (case.attack(linear, IMAGES, targets=case.targets, mask=MASK) for _ in range(2))
@@ -164,6 +166,7 @@ def test_the_same_seed_gives_the_same_bytes(case: Case) -> None:
     assert first.best_perturbation.tobytes() == again.best_perturbation.tobytes()
 
 
+@pytest.mark.slow
 @every_attack
 def test_another_seed_gives_other_bytes_where_anything_is_random(case: Case) -> None:
     attacks = (dataclasses.replace(case.attack, seed=seed) for seed in (0, -5))
@@ -172,6 +175,7 @@ def test_another_seed_gives_other_bytes_where_anything_is_random(case: Case) -> 
     assert one.attack.digest == other.attack.digest
 
 
+@pytest.mark.slow
 @every_attack
 def test_no_mask_is_the_whole_image(case: Case) -> None:
     attack = case.with_steps(1)
@@ -308,6 +312,7 @@ OWN: dict[str, dict[str, Any]] = {
 OWN["all"] = {name: part for options in OWN.values() for name, part in options.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OWN.values(), ids=OWN)
 @pytest.mark.parametrize("targets", [TARGETS, None], ids=["targeted", "untargeted"])
 def test_a_part_of_ones_own_is_one_class(options: dict[str, Any], targets: list[int] | None) -> None:
@@ -368,6 +373,7 @@ def test_a_registered_name_is_not_taken_twice() -> None:
 # --- the parts that come along ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expectation", [None, Expectation.physical()], ids=["as it is", "under transformations"])
 def test_each_image_is_attacked_as_if_it_were_alone(expectation: Expectation | None) -> None:
     attack = RP2(steps=6, penalty=0.1, start="black", sharing=PerImage(), expectation=expectation)

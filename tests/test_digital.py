@@ -51,6 +51,7 @@ def sentence(call: Callable[[], Any]) -> str:
     return str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("method", METHODS)
@@ -75,6 +76,7 @@ def test_images_stay_in_the_ball_in_range_and_inside_the_mask(
     assert (loss_of(conv, adversarial[0], labels) > loss_of(conv, IMAGES, labels)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_targeted_attack_lowers_the_loss_of_each_target(conv: keras.Model, method: str, norm: str) -> None:
@@ -161,6 +163,7 @@ def test_several_masks_act_as_their_union(conv: keras.Model) -> None:
     np.testing.assert_array_equal(both, union)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_attack_twice_gives_the_same_bytes(conv: keras.Model, method: str) -> None:
     attack = GradientAttack(method=method)
@@ -224,6 +227,7 @@ def test_pgd_with_the_widest_ball_paints_the_mask_with_any_colour() -> None:
     np.testing.assert_array_equal(adversarial[:, inside], (signs > 0)[:, inside])
 
 
+@pytest.mark.slow
 def test_pgd_is_of_its_seed_alone_and_leaves_the_global_generator_alone(conv: keras.Model) -> None:
     attack = GradientAttack(method="pgd", seed=3)
     found = []

@@ -224,6 +224,7 @@ def test_settings_go_through_json_and_whole_numbers_are_numbers() -> None:
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @each
 def test_the_gradient_is_that_of_finite_differences(expectation: Expectation) -> None:
     """The pictures are grey enough that nothing is clipped: then the change is linear but for a constant."""
@@ -272,6 +273,7 @@ def test_an_expectation_of_nothing_is_none_bit_for_bit() -> None:
         assert values.tobytes() == nothing.history[name].tobytes()
 
 
+@pytest.mark.slow
 def test_row_k_is_measured_on_what_the_model_sees_in_step_k() -> None:
     seed = -2
     attack = RP2(steps=5, seed=seed, expectation=PHYSICAL)
@@ -288,6 +290,7 @@ def test_row_k_is_measured_on_what_the_model_sees_in_step_k() -> None:
         np.testing.assert_allclose(whole.history["success"][step], success)
 
 
+@pytest.mark.slow
 def test_a_target_does_not_depend_on_its_neighbours() -> None:
     attack = RP2(steps=5, expectation=PHYSICAL)
     together = attack(linear, IMAGES, targets=TARGETS, mask=MASK)

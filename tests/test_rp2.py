@@ -135,6 +135,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_trajectory_is_that_of_a_plain_implementation_with_keras_adam(conv: keras.Model, name: str) -> None:
     attack = RP2(**{"steps": 6, "penalty": 0.1} | SETTINGS[name])
@@ -445,6 +446,7 @@ def test_several_masks_with_the_original_nps_each_count_the_whole_image() -> Non
     np.testing.assert_allclose(result.history["nps"][-1], expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inverse_mask", [None, 0.0])
 @pytest.mark.parametrize("nps", ["original", "corrected"])
 @pytest.mark.parametrize("norm", ["l1", "l2"])

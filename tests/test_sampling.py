@@ -105,6 +105,7 @@ def test_the_gradient_is_the_adjoint(call: Any) -> None:
     np.testing.assert_array_equal(gradient(call, other, weights), back)  # it is linear: the same everywhere
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", WARPS.values(), ids=WARPS)
 def test_the_gradient_is_that_of_finite_differences_at_every_pixel(call: Any) -> None:
     weights = RNG.normal(size=call(IMAGES).shape).astype(np.float32)
