@@ -17,6 +17,9 @@ LAMBDAS     ?= $(if $(filter-out file,$(origin LAMBDA)),$(LAMBDA))# those of the
 MASK        ?=#             image of the mask; default: the sticker mask of the data
 NPS         ?=#             non-printability score: original or corrected; default: none
 PALETTE     ?=#             printable colours, with NPS; default: the palette of the data
+SUITE       ?= standard#    attacks of `make check`: quick, standard or full
+IMAGES      ?= victims#     what check and curve attack: victims, or test, the held-out images
+ONLY        ?=#             class whose images check and curve attack; default: all
 TARGETS     ?=#             classes that the white box on MODEL wants, a list; default: all others
 VICTIMS     ?=#             folder of images for MODEL; default: the signs of DATA
 LABEL       ?=#             class of all VICTIMS; default: labels.csv in their folder
@@ -48,7 +51,7 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox figures ablation report train export reproduction bench chaos data assets notebook dist \
+.PHONY: help blackbox whitebox check curve figures ablation report train export reproduction bench chaos data assets notebook dist \
   test quicktest lint format clean distclean
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
@@ -97,6 +100,15 @@ blackbox: $(INSTALLED)  ## Table 1: attack the baseline, transfer to its filtere
 whitebox: $(INSTALLED)  ## Table 2: train the variants, attack each through its defence; or attack MODEL
 	@$(PY) -m experiments.whitebox $(MODEL_FLAGS) $(if $(TARGETS),--targets $(TARGETS)) $(WHITEBOX_FLAGS) \
 	  --results $(RESULTS)/$(if $(MODEL),models,whitebox)
+
+CHECK_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(MODEL_FLAGS) $(if $(MASK),--mask $(MASK)) --variant $(VARIANT) \
+  --seeds $(SEEDS) --images $(IMAGES) $(if $(ONLY),--only "$(ONLY)") $(ARGS)
+
+check: $(INSTALLED)  ## Every kind of attack of SUITE on the trained models, or on MODEL, and what makes the figures doubtful
+	@$(PY) -m experiments.check --suite $(SUITE) $(CHECK_FLAGS) --results $(RESULTS)/check
+
+curve: $(INSTALLED)  ## What falls to stickers of growing area, in a table and a figure
+	@$(PY) -m experiments.check --curve $(CHECK_FLAGS) --results $(RESULTS)/curve
 
 ablation: $(INSTALLED)  ## Section 3.1: the blur after each layer, under the attack of `make blackbox`
 	@$(PY) -m experiments.ablation $(BLACKBOX_FLAGS) --results $(RESULTS)/ablation
@@ -154,7 +166,7 @@ format: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Rewrite the code in the 
 	$(PY) -m ruff format .
 
 clean:  ## Remove results and caches, but for the long runs of reproduction; keep checkpoints, exports, data, environment
-	rm -rf $(addprefix $(RESULTS)/,blackbox whitebox figures ablation bench chaos models report.html) build dist
+	rm -rf $(addprefix $(RESULTS)/,blackbox whitebox check curve figures ablation bench chaos models report.html) build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment as well

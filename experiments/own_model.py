@@ -8,6 +8,7 @@ from typing import Any
 
 from blurnet_tf import runs
 from blurnet_tf.commands.arguments import add_classifier_arguments, named_model
+from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.data.registry import choose_victims, load_dataset
 from blurnet_tf.models.classifier import Classifier
 from blurnet_tf.signs import find_class_names
@@ -49,8 +50,8 @@ def attack_transfer(options: Any) -> runs.StoredRun:
     )
 
 
-def _load(options: Any) -> tuple[Classifier, runs.Setting]:
-    """Load the model and what it is attacked on, and check that they fit together."""
+def load(options: Any) -> tuple[Classifier, tuple[str, ...], Dataset]:
+    """Load the model, the names of its classes, and what it is attacked on."""
     model, names = named_model(options, "LABELS=")
     if options.victims is not None:
         images = load_dataset(f"folder:{options.victims}", label=options.label, class_names=names)
@@ -59,6 +60,12 @@ def _load(options: Any) -> tuple[Classifier, runs.Setting]:
         raise ValueError(f"LABEL= needs a folder of images, VICTIMS=. Received: LABEL={options.label}, no VICTIMS")
     else:
         images = arguments.load_data(choose_victims, options)
+    return model, names, images
+
+
+def _load(options: Any) -> tuple[Classifier, runs.Setting]:
+    """Load the model and what it is attacked on, and check that they fit together."""
+    model, names, images = load(options)
     setting = runs.load_setting(images, mask=options.mask, palette=options.palette, class_names=names)
     outputs = model.check(setting.images.images).shape[1]
     find_class_names(options.model, options.labels, outputs=outputs)  # again, for a file that does not say how many

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 GROUND = {"numerics", "signs", "files", "checks"}
 BASE = GROUND | {"attacks", "defenses", "data", "models"}
 ARROWS: dict[str, set[str]] = {
-    "": {"attacks", "defenses", "data", "models", "training", "runs", "export", "signs"},
+    "": {"attacks", "defenses", "data", "models", "training", "runs", "reporting", "export", "signs"},
     "numerics": set(),
     "signs": set(),
     "files": set(),

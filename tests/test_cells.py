@@ -120,7 +120,7 @@ def test_an_attack_is_computed_from_plain_data(setting: Setting, model: ModelSpe
 
 
 def test_plain_stickers_need_no_attack(setting: Setting, model: ModelSpec) -> None:
-    spec = CellSpec(name="floor", images=setting.images_spec, mask=setting.mask_spec, victims=(model,))
+    spec = CellSpec(name="floor", kind="plain", images=setting.images_spec, mask=setting.mask_spec, victims=(model,))
     records, arrays = compute(spec)
     assert arrays == {}
     assert len(records) == 22 * 40

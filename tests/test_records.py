@@ -53,7 +53,7 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:2], lines[2][:-30]]))
     with pytest.raises(
-        ValueError, match=r"^Records .*records\.csv, line 3, must hold 12 values\. Received: '.*Run the"
+        ValueError, match=r"^Records .*records\.csv, line 3, must hold 13 values\. Received: '.*Run the"
     ):
         read_records(path)
 

@@ -22,22 +22,26 @@ if TYPE_CHECKING:
     from blurnet_tf.data.split import Split
     from blurnet_tf.export import export_model
     from blurnet_tf.models.classifier import Classifier, load_classifier
+    from blurnet_tf.reporting.benchmark import BenchmarkResult, benchmark
+    from blurnet_tf.runs.threat_model import ThreatModel
 
 __version__ = "0.1.0"  # its only place: setup.cfg reads this line, without importing the package
 
 _LATER = {
-    "AttackResult": "attacks.contract", "Classifier": "models.classifier", "Dataset": "data.dataset",
+    "AttackResult": "attacks.contract", "BenchmarkResult": "reporting.benchmark",
+    "Classifier": "models.classifier", "Dataset": "data.dataset",
     "GradientAttack": "attacks.digital", "RP2": "attacks.rp2", "Split": "data.split",
+    "ThreatModel": "runs.threat_model", "benchmark": "reporting.benchmark",
     "apply_to_photograph": "attacks.transforms", "bundled": "attacks.masks", "export_model": "export",
     "load_classifier": "models.classifier", "load_dataset": "data.registry", "load_folder": "data.folder",
     "load_mask": "attacks.masks", "load_palette": "attacks.masks",
 }  # fmt: skip
 
 __all__ = [
-    "CLASS_NAMES", "RP2", "STOP", "VARIANTS", "AttackResult", "ChannelLInf", "Classifier", "Dataset", "Defense",
-    "FixedBlur", "GradientAttack", "LearnableBlur", "Split", "TVLossCallback", "TotalVariation", "Variant",
-    "apply_to_photograph", "bundled", "defend", "export_model", "lisa_cnn", "load_classifier", "load_dataset",
-    "load_folder", "load_mask", "load_palette",
+    "CLASS_NAMES", "RP2", "STOP", "VARIANTS", "AttackResult", "BenchmarkResult", "ChannelLInf", "Classifier",
+    "Dataset", "Defense", "FixedBlur", "GradientAttack", "LearnableBlur", "Split", "TVLossCallback", "ThreatModel",
+    "TotalVariation", "Variant", "apply_to_photograph", "benchmark", "bundled", "defend", "export_model",
+    "lisa_cnn", "load_classifier", "load_dataset", "load_folder", "load_mask", "load_palette",
 ]  # fmt: skip
 
 

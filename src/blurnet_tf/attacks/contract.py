@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -134,6 +135,25 @@ class AttackResult:
     def runs(self) -> int:
         """The number of targets, or 1 without any."""
         return len(self.perturbation)
+
+    def one(self, run: int) -> AttackResult:
+        """Return the result of one run alone, counted from 0.
+
+        Example:
+            >>> result.one(0).perturbation.shape
+            (1, 32, 32, 3)
+        """
+        if not 0 <= run < self.runs:
+            raise ValueError(f"`run` must lie in 0..{self.runs - 1}. Received: run={run}")
+        some = slice(run, run + 1)
+        return dataclasses.replace(
+            self,
+            perturbation=self.perturbation[some],
+            best_perturbation=self.best_perturbation[some],
+            best_step=self.best_step[some],
+            targets=None if self.targets is None else self.targets[some],
+            history={name: rows[:, some] for name, rows in self.history.items()},
+        )
 
     def apply(self, images: ArrayLike, *, best: bool = False) -> NDArray[np.float32]:
         """Put the perturbations onto images of the attacked size, as the attack did: float32 (runs, n, H, W, 3).

@@ -70,6 +70,26 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     return mask
 
 
+def resize_mask(mask: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return a mask (H, W, 1) at another size, the nearest pixel each: it covers the same share of the image.
+
+    Args:
+        mask: float32 (H, W, 1).
+        size: Height and width.
+
+    Raises:
+        ValueError: Nothing of the mask is left at a size so small.
+
+    Example:
+        >>> int(resize_mask(load_mask(bundled("sticker.png")), (64, 64)).sum())
+        120
+    """
+    resized = cv2.resize(mask[..., 0], size[::-1], interpolation=cv2.INTER_NEAREST)[..., None]
+    if not resized.any():
+        raise ValueError(f"`size` must leave something of the mask. Received: size={size}, at which it is empty")
+    return resized
+
+
 def regions(mask: NDArray[np.float32]) -> tuple[tuple[int, int, int, int], ...]:
     """Return the box of each connected part of a mask, corners included: left, top, right, bottom in pixels.
 

@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Sequence
 
 import blurnet_tf
-from blurnet_tf.commands import apply, attack, classify, info, print_sticker
+from blurnet_tf.commands import apply, attack, benchmark, classify, info, print_sticker
 
-COMMANDS = (classify, attack, apply, print_sticker, info)
+COMMANDS = (classify, attack, benchmark, apply, print_sticker, info)
 OK, MISTAKE, USAGE, INTERRUPTED = 0, 1, 2, 130  # the exit codes; wrong usage is argparse's
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from blurnet_tf.files import atomic_path
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,9 +82,38 @@ class Split:
         labels = np.array([names.index(self.class_names[label]) for label in self.labels], np.int32)
         return dataclasses.replace(self, labels=labels, class_names=names)
 
+    def select(self, chosen: slice | Sequence[int] | NDArray[Any]) -> Split:
+        """Return some of the images: a slice, indices, or a boolean for each.
+
+        Example:
+            >>> len(victims.select(slice(0, None, 2)))
+            20
+        """
+        places = np.arange(len(self))[chosen]
+        ids = tuple(self.ids[place] for place in places.tolist())
+        return dataclasses.replace(self, images=self.images[places], labels=self.labels[places], ids=ids)
+
     def sha256(self) -> str:
         """Return a checksum of everything in the split: pixels, labels, names. 64 hexadecimal digits."""
         digest = hashlib.sha256(repr((self.images.shape, self.ids, self.class_names)).encode())
         digest.update(self.images.tobytes())
         digest.update(self.labels.tobytes())
         return digest.hexdigest()
+
+
+def save_split(path: Path, split: Split) -> None:
+    """Write a split as one `.npz` file, atomically; `read_split` reads it."""
+    arrays = {"images": split.images, "labels": split.labels}
+    arrays |= {name: np.array(getattr(split, name), np.str_) for name in ("ids", "class_names")}
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def read_split(path: Path) -> Split:
+    """Read the file of `save_split`; ValueError if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = {name: tuple(arrays[name].tolist()) for name in ("ids", "class_names")}
+            return Split(images=arrays["images"], labels=arrays["labels"], **names)
+    except (KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} must hold images that `save_split` wrote. Received: {error}") from error

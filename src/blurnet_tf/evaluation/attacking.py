@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blurnet_tf.attacks.contract import Attack, AttackResult
+from blurnet_tf.attacks.expectation import Expectation
 from blurnet_tf.attacks.inputs import Model
 from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.evaluation.scoring import PlainSticker, predict, score
+
+VIEWS = 5
+"""How many draws of a view each image is scored under."""
 
 
 def other_classes(split: Split) -> tuple[int, ...]:
@@ -34,6 +40,9 @@ def attack_and_score(
     mask: ArrayLike | None,
     source: str,
     victims: Mapping[str, Model] | None = None,
+    scored: Split | None = None,
+    iterates: Sequence[str] = ("last",),
+    view: Expectation | None = None,
 ) -> tuple[list[Record], AttackResult]:
     """Attack `model` once for each target, all in one call, and score models on what comes out.
 
@@ -46,18 +55,46 @@ def attack_and_score(
         source: The name of `model` in the records.
         victims: The models that are scored, by their names in the records. By default `model` itself: a white box. So
             is the same one in float32, by the name `source`, where `model` computes in less. Others are a transfer.
+        scored: Other images to put the sticker onto, which the attack did not see; by default the attacked ones.
+        iterates: Which perturbations are scored: "last", "best" or both.
+        view: `None`, or how the signs are seen: each image is scored under `VIEWS` draws of it, the clean and the
+            attacked one under the same. `<image>@<draw>` is then the name in the records.
 
     Returns:
-        A record for each victim, target and image, in this order, and the result of the attack.
+        A record for each victim, view, iterate, target and image, in this order, and the result of the attack.
+
+    Raises:
+        ValueError: Each image has a sticker of its own, so that other images have none.
     """
+    if scored is not None and attack.per_image:
+        raise ValueError("`scored` must be left out where each image has a sticker of its own. Received: other images")
     result = attack(model, split.images, targets=targets, mask=mask, labels=split.labels)
-    adversarial = result.apply(split.images)
+    split = split if scored is None else scored
     records = []
     for name, victim in ({source: model} if victims is None else victims).items():
-        known: dict[str, Any] = {"source": source, "victim": name, "clean": predict(victim, split.images)}
-        for target, images in zip(result.targets or (None,), adversarial, strict=True):
-            records += score(victim, split, images, attack=attack, target=target, **known)
+        for draw in range(VIEWS if view else 1):
+            look = functools.partial(_look, view, draw)
+            seen = dataclasses.replace(split, images=look(split.images), ids=tuple(
+                f"{one}@{draw}" if view else one for one in split.ids))  # fmt: skip
+            known: dict[str, Any] = {"source": source, "victim": name, "clean": predict(victim, seen.images)}
+            for iterate in iterates:
+                for run, target in enumerate(result.targets or (None,)):
+                    # One run at a time: all of them on many images would not fit into memory.
+                    images = look(result.one(run).apply(split.images, best=iterate == "best")[0])
+                    records += score(victim, seen, images, attack=attack, target=target, iterate=iterate, **known)
     return records, result
+
+
+def clean_records(model: Model, split: Split, *, name: str) -> list[Record]:
+    """Return what `model` says of images that nothing was done to, with `attack` "clean"."""
+    clean = predict(model, split.images)
+    known: dict[str, Any] = {"source": "", "victim": name, "target": None, "clean": clean}
+    return score(model, split, split.images, attack=PlainSticker("clean"), **known)
+
+
+def _look(view: Expectation | None, draw: int, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    # No attack has this seed in its steps, where the second number counts from 0.
+    return images if view is None else view(images, (0, -1 - draw)).numpy()
 
 
 def cover(model: Model, split: Split, mask: NDArray[np.float32], *, name: str, draws: int = 20) -> list[Record]:

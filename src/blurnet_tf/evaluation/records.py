@@ -30,6 +30,7 @@ class Record:
         clean_prediction: Class that the victim predicts on the clean image.
         adversarial_prediction: Class that it predicts on the attacked one.
         dissimilarity: ``||x - x_adv||_2 / ||x_adv||_2``, the summand of Eq. 1.
+        iterate: "last", what the attack ends with, or "best", its best step.
     """
 
     image: str
@@ -44,11 +45,13 @@ class Record:
     clean_prediction: int
     adversarial_prediction: int
     dissimilarity: float
+    iterate: str = "last"
 
 
 _FIELDS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Record))
 _PARSERS: tuple[Callable[[str], Any], ...] = (
     str, int, str, str, str, str, lambda text: int(text) if text else None, float, int, int, int, float,
+    str,
 )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def score(
     victim: str,
     target: int | None,
     clean: NDArray[np.int32] | None = None,
+    iterate: str = "last",
 ) -> list[Record]:
     """Return a record for each image of `split`.
 
@@ -62,6 +63,7 @@ def score(
         victim: Name of `model`.
         target: The attack's target class, or `None`.
         clean: int32 (n,), what `model` predicts on the clean images, if that is known already.
+        iterate: Which perturbation of the attack that is, "last" or "best".
     """
     if adversarial.shape != split.images.shape:
         raise ValueError(
@@ -70,7 +72,7 @@ def score(
         )
     shared: dict[str, Any] = {
         "source": source, "victim": victim, "attack": attack.name, "attack_digest": attack.digest, "target": target,
-        "penalty": attack.penalty, "seed": attack.seed,
+        "penalty": attack.penalty, "seed": attack.seed, "iterate": iterate,
     }  # fmt: skip
     columns: dict[str, Sequence[Any]] = {
         "image": split.ids,

@@ -9,6 +9,8 @@ import numpy as np
 
 from blurnet_tf.files import atomic_path
 from blurnet_tf.reporting import run_tables
+from blurnet_tf.reporting.benchmark import check_table, trial_rows
+from blurnet_tf.reporting.curve import curve_figure, curve_table
 from blurnet_tf.reporting.figures import ablation_figure, adversarial_figure, dissimilarity_figure, perturbation_figure
 from blurnet_tf.reporting.style import save_both, save_figure
 from blurnet_tf.reporting.tables import write_table
@@ -25,6 +27,7 @@ def write_tables(stored: StoredRun) -> str:
     - transfer: `table1.{csv,json,md}`, adversarial.png, perturbation.png, and `perturbation.npy` for `blurnet apply`;
     - white_box: `table2.{csv,json,md}`, with several lambdas `table2_by_lambda.{csv,json,md}`, `figure4.{png,svg}`;
     - ablation: `ablation.{csv,json,md,png,svg}`; study: `runs.{csv,json,md}`;
+    - check: `check.{csv,json,md}` and `trials.{csv,json,md}`; curve: `curve.{csv,json,md,png,svg}`;
     - a model of the user's own: `table.{csv,json,md}` with the pictures of a transfer or of a white box.
 
     Each file is written whole or not at all. Of two processes the second waits.
@@ -57,6 +60,16 @@ def _draw_ablation(counted: Counted) -> None:
 def _draw_dissimilarity(counted: Counted) -> None:
     stored = counted.stored
     save_both(stored.folder, "figure4", dissimilarity_figure(stored.records, titles=stored.titles))
+
+
+def _write_trials(counted: Counted) -> None:
+    rows = trial_rows(counted.stored)
+    markdown = "\n\n".join(table.markdown for table in counted.tables[1:])
+    write_table(counted.stored.folder, "trials", rows, f"{markdown}\n")
+
+
+def _draw_curve(counted: Counted) -> None:
+    save_both(counted.stored.folder, "curve", curve_figure(counted.rows))
 
 
 def _draw_attack(counted: Counted) -> None:
@@ -94,4 +107,6 @@ _KINDS: dict[str, tuple[str, Callable[[StoredRun], Counted], Callable[[Counted],
     "study": ("runs", run_tables.study_table, None),
     "model_transfer": ("table", run_tables.model_table, _draw_attack),
     "model_white_box": ("table", run_tables.model_table, _draw_dissimilarity),
+    "check": ("check", check_table, _write_trials),
+    "curve": ("curve", curve_table, _draw_curve),
 }

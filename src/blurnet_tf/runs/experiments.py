@@ -271,7 +271,7 @@ def _fill(
     names = [one.spec.name for one in subjects]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"Models must be at least one, each with a name of its own. Received: {', '.join(names)}")
-    floors = [_cell(setting, f"{one.spec.name}_floor", victims=(one.spec,)) for one in subjects]
+    floors = [_cell(setting, f"{one.spec.name}_floor", kind="plain", victims=(one.spec,)) for one in subjects]
     fill(Path(results) / CELLS, [*cells, *floors])
     run = Run(
         **setting.describe(palette=nps_mode(attack) is not None),

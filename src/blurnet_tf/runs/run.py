@@ -38,10 +38,44 @@ class RunRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialCell:
+    """A cell of a benchmark: what was tried on which model.
+
+    Attributes:
+        cell: Its folder.
+        model: The row that is scored.
+        role: "trial"; "transfer", stickers made on the model `source`; "floor", plain stickers; "probe", clean images;
+            "test", clean held-out images; "binarization".
+        trial: Name of the `Trial`.
+        family, area: Of the mask: "sticker", "large", or a family of the curve; and its pixels.
+        per_image: Whether each image has a sticker of its own.
+        gradient_free: Whether the attack takes no gradients.
+        held_out: Whether images are scored that the attack has not seen.
+        viewed: Whether they are scored under draws of an expectation.
+        longer_than: The trial that this is with three times the steps.
+    """
+
+    cell: str
+    model: str
+    role: str = "trial"
+    trial: str = ""
+    source: str = ""
+    family: str = "sticker"
+    area: int = 0
+    seed: int = 0
+    per_image: bool = False
+    gradient_free: bool = False
+    held_out: bool = False
+    viewed: bool = False
+    longer_than: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One experiment."""
 
-    kind: str  # "transfer", "white_box", "ablation", "study", "model_transfer" or "model_white_box"
+    kind: str  # "transfer", "white_box", "ablation", "study", "model_transfer", "model_white_box",
+    # "check" or "curve"
     rows: tuple[RunRow, ...]
     cells: tuple[str, ...]  # folders of the cells with attacks
     floors: tuple[str, ...] = ()  # folders of the cells with plain stickers
@@ -56,6 +90,8 @@ class Run:
     precision: str = ""
     papers_protocol: bool = False  # whether data, models and settings are those of the paper
     environment: Mapping[str, Any]
+    suite: str = ""  # of a benchmark
+    trials: tuple[TrialCell, ...] = ()  # of a benchmark: what its cells are
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,7 +104,17 @@ class StoredRun:
     @functools.cached_property
     def cells(self) -> list[StoredCell]:
         """The cells with attacks, in order."""
-        return [read_cell(self.folder / CELLS / name) for name in self.run.cells]
+        return [self.cell(name) for name in self.run.cells]
+
+    def cell(self, name: str) -> StoredCell:
+        """Return one cell by the name of its folder. It is read once."""
+        if name not in self._known:
+            self._known[name] = read_cell(self.folder / CELLS / name)
+        return self._known[name]
+
+    @functools.cached_property
+    def _known(self) -> dict[str, StoredCell]:
+        return {}
 
     @functools.cached_property
     def records(self) -> list[Record]:
@@ -78,14 +124,15 @@ class StoredRun:
     @functools.cached_property
     def floor(self) -> list[Record]:
         """The records of all plain stickers."""
-        return [record for name in self.run.floors for record in read_cell(self.folder / CELLS / name).records]
+        return [record for name in self.run.floors for record in self.cell(name).records]
 
     @functools.cached_property
     def clean(self) -> dict[str, NDArray[np.float32]]:
         """The clean images by their names; empty if their source is not there any more or has others now."""
         data = self.run.data
         try:
-            spec = ImagesSpec(source=data["source"], class_names=self.run.class_names, sha256=data["sha256"])
+            chosen = {name: data[name] for name in ("part", "label") if name in data}
+            spec = ImagesSpec(source=data["source"], class_names=self.run.class_names, sha256=data["sha256"], **chosen)
             images = spec.load()
         except (OSError, TypeError, ValueError):
             return {}
@@ -119,7 +166,8 @@ def read_run(folder: Path) -> StoredRun:
     content = read_json(path)
     try:
         content |= {key: tuple(content[key]) for key in ("cells", "floors", "class_names")}
-        run = Run(**{**content, "rows": tuple(RunRow(**row) for row in content["rows"])})
+        parts = {"rows": RunRow, "trials": TrialCell}
+        run = Run(**content | {name: tuple(part(**one) for one in content[name]) for name, part in parts.items()})
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} must describe a run. Received: {error}. Run the experiment again.") from error
     return StoredRun(folder=Path(folder), run=run)

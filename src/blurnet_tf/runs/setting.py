@@ -23,16 +23,31 @@ class Setting:
     """The images to attack and what goes with them; `load_setting` makes one."""
 
     facts: Mapping[str, Any]  # `Dataset.facts` of the images
-    source: Mapping[str, Any]  # the arguments with which `load_dataset` gives them again
+    source: Mapping[str, Any]  # where they are, as `ImagesSpec` has it
     images: Split
     mask_path: Path
     mask: NDArray[np.float32]
     palette_path: Path
     authentic: bool  # whether images and mask are what RP2's authors published
+    part: str = "victims"  # of the data set
+    label: int | None = None  # the class that was taken alone
 
     @functools.cached_property
     def images_spec(self) -> ImagesSpec:
-        return ImagesSpec(source=self.source, class_names=self.images.class_names, sha256=self.images.sha256())
+        return self.chosen()
+
+    def chosen(self, every: tuple[int, int] = (1, 0)) -> ImagesSpec:
+        """Return the images, or every so manieth, from the first one on that the second number says."""
+        step, first = every
+        images = self.images if step == 1 else self.images.select(slice(first, None, step))
+        return ImagesSpec(
+            source=self.source,
+            class_names=images.class_names,
+            sha256=images.sha256(),
+            part=self.part,
+            label=self.label,
+            every=every,
+        )
 
     @functools.cached_property
     def mask_spec(self) -> MaskSpec:
@@ -47,7 +62,12 @@ class Setting:
         """Return the fields of a `Run` about what is attacked; `palette`: whether an attack uses it."""
         colours = {"path": str(self.palette_path), "sha256": sha256(self.palette_path)}
         return {
-            "data": {**self.facts, "source": self.source, "n": len(self.images), "sha256": self.images_spec.sha256},
+            "data": {
+                **self.facts,
+                **{name: getattr(self, name) for name in ("source", "part", "label")},
+                "n": len(self.images),
+                "sha256": self.images_spec.sha256,
+            },
             "class_names": self.images.class_names,
             "mask": {"path": str(self.mask_path), "sha256": sha256(self.mask_path), "pixels": int(self.mask.sum())},
             "palette": colours if palette else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -28,10 +29,20 @@ ABSENT = "absent"
 class StoredCell:
     """What is in a cell."""
 
-    folder: str
+    path: Path
     inputs: dict[str, Any]  # `CellSpec.inputs()`
     records: list[Record]  # one for each victim, target and image
-    arrays: dict[str, NDArray[Any]]  # such as `perturbation` and `success`
+
+    @functools.cached_property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Its arrays, such as `perturbation` and `success`. Read when they are asked for: they may be large."""
+        with np.load(self.path / ARRAYS, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        return self.path.name
 
 
 def fill(root: Path, specs: Sequence[CellSpec], compute: Callable[[CellSpec], Content] = compute) -> None:
@@ -65,10 +76,7 @@ def read_cell(path: Path) -> StoredCell:
         raise FileNotFoundError(f"Cell {path} does not exist. Run the experiment again.")
     if found:
         raise ValueError(f"Cell {path} must be as it was written. Received: {found} changed. Run the experiment again.")
-    with np.load(path / ARRAYS, allow_pickle=False) as arrays:
-        named = {name: arrays[name] for name in arrays.files}
-    inputs = read_json(path / PROVENANCE)["inputs"]
-    return StoredCell(folder=path.name, inputs=inputs, records=read_records(path / RECORDS), arrays=named)
+    return StoredCell(path=path, inputs=read_json(path / PROVENANCE)["inputs"], records=read_records(path / RECORDS))
 
 
 def damage(path: Path) -> str:
@@ -89,7 +97,8 @@ def _fill_one(root: Path, spec: CellSpec, compute: Callable[[CellSpec], Content]
     records, arrays = compute(spec)
     with atomic_folder(root / spec.folder) as temporary:
         write_records(temporary / RECORDS, records)
-        np.savez(temporary / ARRAYS, **arrays)  # type: ignore[arg-type]
+        # Compressed, because a sticker for each image is 0 nearly everywhere.
+        np.savez_compressed(temporary / ARRAYS, **arrays)  # type: ignore[arg-type]
         provenance = {
             "inputs": spec.inputs(),
             "files": {name: sha256(temporary / name) for name in (RECORDS, ARRAYS)},

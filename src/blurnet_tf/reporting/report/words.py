@@ -32,6 +32,7 @@ TRAINING = ("epochs", "learning_rate", "schedule", "batch_size", "seed", "precis
 TITLES = {
     "transfer": "Table 1", "white_box": "Table 2", "ablation": "Ablation", "study": "What moves the numbers",
     "model_white_box": "{name}, white box", "model_transfer": "{name}, transfer",
+    "check": "Every kind of attack", "curve": "Success by sticker area",
 }  # fmt: skip
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from blurnet_tf.files import read_json, write_text
 from blurnet_tf.reporting import run_tables
+from blurnet_tf.reporting.benchmark import check_table, flag_sentences
+from blurnet_tf.reporting.benchmark_rows import count_models
+from blurnet_tf.reporting.curve import curve_table
 from blurnet_tf.reporting.figures import dissimilarity_sentence
 from blurnet_tf.reporting.gallery import CAPTIONS
 from blurnet_tf.reporting.report.blocks import Absent, Picture, Pictures, Section, Text, png_uri, render
@@ -29,6 +32,8 @@ RUNS: dict[str, tuple[Callable[[StoredRun], Counted[Any]], str]] = {
     "blackbox": (run_tables.table_1, "There is no transfer experiment yet: `make blackbox` runs it."),
     "whitebox": (run_tables.table_2, "There is no white-box experiment yet: `make whitebox` runs it."),
     "ablation": (run_tables.ablation_table, "There is no ablation yet: `make ablation` makes it."),
+    "check": (check_table, "There is no benchmark yet: `make check` runs it."),
+    "curve": (curve_table, "There is no curve by sticker area yet: `make curve` makes it."),
     "reproduction": (run_tables.study_table, "There are no studies yet: `make reproduction` runs them, for hours."),
 }  # by folder what counts the run, and what is said where there is none
 
@@ -49,13 +54,13 @@ def write_report(results: Path, checkpoints: Path) -> list[str]:
 
 
 def _sections(results: Path, checkpoints: Path) -> list[Section]:
-    first, second, ablation, studies = (_count(results / folder, *how) for folder, how in RUNS.items())
+    first, second, ablation, checked, curve, studies = (_count(results / folder, *how) for folder, how in RUNS.items())
     transfer = first if isinstance(first, Counted) else None
     white_box = second if isinstance(second, Counted) else None
     if transfer and isinstance(ablation, Counted) and _attack(ablation) != _attack(transfer):
         ablation = Absent(sentence="The ablation is of another attack than Table 1: `make ablation` makes it anew.")
     models = _own_models(results / "models")
-    runs = [one for one in (first, second, ablation, studies, *models) if isinstance(one, Counted)]
+    runs = [one for one in (first, second, ablation, checked, curve, studies, *models) if isinstance(one, Counted)]
     nothing = [one for one in (first, second) if isinstance(one, Absent)]
     facts = [block for one in runs for block in _blocks(one, provenance)]
     differing = _try(results, lambda: [Text(sentences=differences(transfer, white_box), listed=True)])
@@ -68,6 +73,8 @@ def _sections(results: Path, checkpoints: Path) -> list[Section]:
         ("steps", "Against the steps", _blocks(second, curves)),
         ("figures", "Figures", _figure_blocks(results / "figures", transfer, white_box)),
         ("ablation", "Ablation: where the blur stands", _blocks(ablation, _ablation_blocks)),
+        ("check", "Every kind of attack", _blocks(checked, _check_blocks)),
+        ("curve", "Success by sticker area", _blocks(curve, _curve_blocks)),
         ("reproduction", "What moves the numbers", _blocks(studies, attrgetter("tables"))),
         ("models", "Models of your own", [block for one in models for block in _blocks(one, attrgetter("tables"))]),
         ("differences", "What differs from the paper", differing),
@@ -124,6 +131,20 @@ def _ablation_blocks(found: Counted[Any]) -> list[Any]:
     if (found.stored.folder / "ablation.png").is_file():
         blocks.append(Pictures(title="", pictures=[_picture("ablation", found.stored.folder, caption)], wide=True))
     return blocks
+
+
+def _check_blocks(found: Counted[Any]) -> list[Any]:
+    doubts = [sentence for count in count_models(found.stored) for sentence in flag_sentences(count)]
+    flags = Text(sentences=doubts or ["No model raises a flag."], listed=bool(doubts))
+    return [found.tables[0], flags, *found.tables[1:]]
+
+
+def _curve_blocks(found: Counted[Any]) -> list[Any]:
+    caption = "What falls against the area that is painted: plain white, one sticker for all signs, one for each."
+    blocks: list[Any] = []
+    if (found.stored.folder / "curve.png").is_file():
+        blocks.append(Pictures(title="", pictures=[_picture("curve", found.stored.folder, caption)], wide=True))
+    return [*blocks, *found.tables]
 
 
 def _figure_blocks(folder: Path, transfer: Counted[Any] | None, white_box: Counted[Any] | None) -> list[Any]:

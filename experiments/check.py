@@ -1,0 +1,71 @@
+"""The benchmark: every kind of sticker attack on the trained models, or on MODEL, with the flags that doubt it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from blurnet_tf.commands.arguments import natural
+from blurnet_tf.data import rp2_release
+from blurnet_tf.data.registry import choose_training
+from blurnet_tf.evaluation.suites import SUITES
+from blurnet_tf.models import TRAINED_VARIANTS
+from blurnet_tf.reporting import write_tables
+from blurnet_tf.runs import train_variant
+from blurnet_tf.runs.benchmarks import AREAS, check
+from blurnet_tf.runs.threat_model import ThreatModel
+from experiments import arguments, cli, own_model
+
+
+def main(argv: list[str] | None) -> None:
+    """Train what is not trained, attack what is not attacked, write and print the table."""
+    options = _parse(argv)
+    models, data, facts = _own(options) if options.model is not None else _trained(options)
+    run = check(
+        models,
+        data,
+        results=options.results / models[0].name if options.model is not None else options.results,
+        threat_model=ThreatModel(mask=options.mask, images=options.images, label=options.only),
+        suite="" if options.curve else options.suite,
+        areas=AREAS if options.curve else (),
+        seeds=tuple(dict.fromkeys(options.seeds)),
+        precision=options.precision,
+        kind="curve" if options.curve else "check",
+        preset=options.preset,
+        **facts,
+    )
+    print(write_tables(run))
+
+
+def _own(options: Any) -> tuple[list[Any], Any, dict[str, Any]]:
+    model, names, data = own_model.load(options)
+    return [model], data, {"class_names": names}
+
+
+def _trained(options: Any) -> tuple[list[Any], Any, dict[str, Any]]:
+    data = arguments.load_data(choose_training, options)
+    released = rp2_release.find(cli.data_roots(options.data_dir)) is not None and data.attacked is not None
+    names = [*TRAINED_VARIANTS, *["rp2_release"] * released] if "all" in options.variant else options.variant
+    models = [train_variant(name, data, **arguments.training(options)) for name in dict.fromkeys(names)]
+    return models, data, {"training_data": data, "init": options.init}
+
+
+def _parse(argv: list[str] | None) -> Any:
+    parser = cli.parser(__doc__)
+    arguments.add_data(parser)
+    arguments.add_training(parser)
+    own_model.add_arguments(parser)
+    choices = ("all", *TRAINED_VARIANTS, "rp2_release")
+    parser.add_argument("--variant", choices=choices, nargs="+", default=["all"], help="which models")
+    parser.add_argument("--suite", choices=tuple(SUITES), default="standard", help="how many attacks")
+    parser.add_argument("--seeds", type=natural, nargs="+", default=[0], help="seeds of the attacks")
+    parser.add_argument("--mask", type=Path, help="image of the mask (default: that of the data)")
+    parser.add_argument("--images", choices=("victims", "test"), default="victims", help="what wears the stickers")
+    parser.add_argument("--only", help="attack the images of this class alone, a name or an index")
+    parser.add_argument("--curve", action="store_true", help="in place of the suite: stickers of growing area")
+    parser.add_argument("--results", type=Path, default=Path("results/check"), help="folder to write to")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    cli.run(main)
