@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from planted import short
 
 from blurnet_tf import lisa_cnn
 from blurnet_tf.attacks import from_config
+from blurnet_tf.evaluation.suites import SUITES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,3 +42,22 @@ def test_the_examples_of_the_attacks_run() -> None:
     assert names["result"].mask.sum() == 30
     exec(families, names)
     assert names["bars"](48).sum() == names["scattered"](48).sum() == 48
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The model takes")
+def test_the_examples_of_the_benchmark_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = (short("shared", 2), short("per image", 2, sharing="per_image"))
+    for name in ("quick", "standard"):
+        monkeypatch.setitem(SUITES, name, trials)
+    monkeypatch.setattr("blurnet_tf.runs.benchmarks.CURVE", trials)
+    monkeypatch.setattr("blurnet_tf.runs.benchmarks.AREAS", (48,))
+    monkeypatch.chdir(tmp_path)
+    lisa_cnn(seed=0).save("mine.keras")
+    names: dict[str, Any] = {}
+    first, threats, curve = (one.replace('"rp2"', '"synthetic"') for one in examples("benchmark.md"))
+    exec(first, names)
+    assert len(names["result"].rows) == 2
+    exec(threats, names)
+    exec(curve, names)
+    assert [row.family for row in names["result"].curve] == ["bars", "scattered", "octagon"]
