@@ -120,8 +120,8 @@ def binarization_test(
     if not attack.per_image:
         raise ValueError(f"`attack` must find a sticker for each image. Received: {attack!r}")
     read = model if features is None else features
-    most, cases, hits = batch_of(images.shape[1:3]), 0, 0
-    lucky = 0
+    most = batch_of(images.shape[1:3])
+    cases = hits = lucky = 0
     for start in range(0, len(images), most):  # not more at once, or an attack might divide them otherwise
         some = range(start, min(start + most, len(images)))
         built = [_build(model, read, images[index], union, (seed % 2**32, index), samples) for index in some]

@@ -86,7 +86,8 @@ def probe_flags(arrays: Mapping[str, NDArray[Any]], class_names: Sequence[str]) 
         ValueError: There are not as many names as outputs.
 
     Example:
-        >>> [flag.name for flag in probe_flags(probe(lambda x: 0 * model(x), images, labels), CLASS_NAMES)]
+        >>> arrays = probe(lambda x: 0 * model(x), victims.images, victims.labels)
+        >>> [flag.name for flag in probe_flags(arrays, victims.class_names)]
         ['zero_gradients', 'constant_predictions', 'low_class_recall']
     """
     if len(class_names) != arrays["logits"].shape[1]:
@@ -231,7 +232,7 @@ def _stochastic_model(arrays: Mapping[str, NDArray[Any]]) -> str:
         return ""
     changed = np.count_nonzero(first.argmax(axis=1) != again.argmax(axis=1))
     return (
-        f"Asked twice, the model gives logits that differ by up to {difference:.3g} (the largest is {largest:.3g}), and "
+        f"Asked twice, the model gives logits that differ by up to {difference:.3g} (the largest is {largest:.3g}) and "
         f"another class for {changed} of {len(first)} images."
     )
 
