@@ -14,10 +14,9 @@ import pytest
 import tensorflow as tf
 from planted import MASK, SIZE, bright, corner, hidden, short, split
 
-from blurnet_tf import RP2, BenchmarkResult, GradientAttack, ThreatModel, benchmark, load_dataset
+from blurnet_tf import RP2, BenchmarkResult, GradientAttack, ThreatModel, benchmark
 from blurnet_tf.attacks import Expectation, Palette, SquareAttack, bars, load_mask
 from blurnet_tf.attacks.masks import bundled
-from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.evaluation.suites import SUITES, Trial, trials_of
 from blurnet_tf.runs.benchmarks import check
 
@@ -26,16 +25,11 @@ OWN = short("per image", 12, sharing="per_image")
 SQUARE = Trial(name="square", attack=SquareAttack(steps=40, sharing="per_image"))
 
 
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    return load_dataset("synthetic")
-
-
 @pytest.fixture
-def run(dataset: Dataset, tmp_path: Path) -> Callable[..., BenchmarkResult]:
+def run(tmp_path: Path) -> Callable[..., BenchmarkResult]:
     def call(model: Any, suite: Any = (SHARED, OWN), *, threat: Any = None, **more: Any) -> BenchmarkResult:
         threat = {"mask": MASK, "images": split()} | (threat or {})
-        return benchmark(model, dataset, threat_model=ThreatModel(**threat), suite=suite, results=tmp_path, **more)
+        return benchmark(model, threat_model=ThreatModel(**threat), suite=suite, results=tmp_path, **more)
 
     return call
 
@@ -223,8 +217,8 @@ def test_a_file_and_its_model_are_benchmarked_alike(run: Callable[..., Benchmark
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Flatten(), keras.layers.Dense(3)], name="own")
     model.save(tmp_path / "own.keras")
-    live, loaded = run(model), run(tmp_path / "own.keras")
-    assert live.rows == loaded.rows
+    live, loaded, named = run(model), run(tmp_path / "own.keras"), run("own", checkpoints=tmp_path)
+    assert live.rows == loaded.rows == named.rows
     assert live.summary == loaded.summary
 
 
@@ -238,7 +232,14 @@ def test_the_suites_grow_and_name_what_they_repeat() -> None:
     assert trials_of([RP2()])[0].attack == RP2()
 
 
-def test_two_models_of_one_name_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+def test_images_must_come_from_somewhere(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="RP2 release"):
+        benchmark(bright, roots=[tmp_path], results=tmp_path)
+    with pytest.raises(ValueError, match="A data set is needed"):
+        check([bright], None, results=tmp_path)
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="each with a name of its own"):
-        check([bright, bright], dataset, results=tmp_path, suite=[SQUARE],
+        check([bright, bright], None, results=tmp_path, suite=[SQUARE],
               threat_model=ThreatModel(mask=MASK, images=split()))  # fmt: skip

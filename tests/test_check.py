@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from planted import MASK, bright, hidden, short, split
 
-from blurnet_tf import ThreatModel, load_dataset
+from blurnet_tf import ThreatModel
 from blurnet_tf.reporting import write_report, write_tables
 from blurnet_tf.reporting.benchmark_rows import curve_rows, half_rows
 from blurnet_tf.runs import read_run
@@ -24,12 +24,12 @@ TRIALS = (short("shared", 12), short("per image", 12, sharing="per_image", trans
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A check of two models, and the curve of one of them."""
-    folder, data = tmp_path_factory.mktemp("results"), load_dataset("synthetic")
-    write_tables(check([bright, hidden], data, results=folder / "check", threat_model=THREAT, suite=TRIALS))
+    folder = tmp_path_factory.mktemp("results")
+    write_tables(check([bright, hidden], None, results=folder / "check", threat_model=THREAT, suite=TRIALS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("blurnet_tf.runs.benchmarks.CURVE", (short("shared", 4), TRIALS[1]))
         curve = check(
-            [bright], data, results=folder / "curve", threat_model=THREAT, suite="", areas=(48, 144), kind="curve"
+            [bright], None, results=folder / "curve", threat_model=THREAT, suite="", areas=(48, 144), kind="curve"
         )
     write_tables(curve)
     return folder

@@ -108,7 +108,7 @@ _FULL = (
     Trial(name="FGM", attack=GradientAttack(method="fgm", epsilon=1.0)),
     Trial(name="black or white stickers", attack=margin(
         150, restarts=2, start=("white", "uniform"), basis=Palette(BLACK_AND_WHITE, per="sticker"))),
-    Trial(name="square, long", attack=SquareAttack(steps=5000, sharing="per_image"), longer_than=""),
+    Trial(name="square, long", attack=SquareAttack(steps=5000, sharing="per_image")),
 )  # fmt: skip
 
 SUITES: dict[str, tuple[Trial, ...]] = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}

@@ -14,6 +14,7 @@ from typing import Any
 from blurnet_tf.attacks import Attack
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.data.registry import load_dataset
+from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation.binarization import BinarizationResult
 from blurnet_tf.evaluation.flags import Flag
 from blurnet_tf.evaluation.suites import Trial
@@ -123,7 +124,8 @@ def benchmark(
         model: A function from images, float32 (n, H, W, 3) in [0, 1], to logits (n, classes); a Keras model; the path
             of a SavedModel folder or of a `.keras` file; what `load_classifier` or `train_variant` returns; or the name
             of a model in `checkpoints`, such as "lisa/baseline".
-        dataset: The name of a data set, or what `load_dataset` returns: whose victims wear the stickers.
+        dataset: The name of a data set, or what `load_dataset` returns: whose victims wear the stickers. It is not
+            looked for where the threat model has images of its own.
         threat_model: Mask, images, colours and what the attacker knows; see `ThreatModel`.
         suite: "quick" (under 90 seconds for 40 images of 32x32 on two cores), "standard" (under five minutes), "full",
             or a list of attacks.
@@ -147,7 +149,8 @@ def benchmark(
         >>> result.union.value, [flag.name for flag in result.flags]  # doctest: +SKIP
         (0.75, [])
     """
-    data = load_dataset(dataset, roots=roots) if isinstance(dataset, str) else dataset
+    own = threat_model is not None and isinstance(threat_model.images, Split)
+    data = None if own else load_dataset(dataset, roots=roots) if isinstance(dataset, str) else dataset
     stored = check(
         [model],
         data,

@@ -18,6 +18,7 @@ from blurnet_tf.reporting.rows import SeedShare, Share
 from blurnet_tf.runs.run import StoredRun, TrialCell
 
 ITERATES = ("last", "best")
+SUITE_MASKS = ("sticker", "large", "searched")  # the others are families of the curve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +132,7 @@ def curve_rows(stored: StoredRun) -> list[CurveRow]:
     """Count the curve, model by model; none where no areas were tried."""
     rows = []
     for row in stored.run.rows:
-        mine = [one for one in stored.run.trials if one.model == row.name and one.family not in ("sticker", "large")]
+        mine = [one for one in stored.run.trials if one.model == row.name and one.family not in SUITE_MASKS]
         for place in dict.fromkeys((one.family, one.area) for one in mine):
             here = [one for one in mine if (one.family, one.area) == place]
             (floor,) = (_floor(stored, one) for one in here if one.role == "floor")
@@ -179,7 +180,7 @@ def half_area(success: dict[int, float]) -> float | None:
 
 
 def _count_model(stored: StoredRun, name: str, title: str) -> ModelCount:
-    mine = [one for one in stored.run.trials if one.model == name and one.family in ("sticker", "large")]
+    mine = [one for one in stored.run.trials if one.model == name and one.family in SUITE_MASKS]
     asked = {one.role: stored.cell(one.cell) for one in mine if one.role in ("probe", "test", "binarization")}
     (floor,) = (_floor(stored, one) for one in mine if one.role == "floor")
     trials = [one for one in mine if one.role in ("trial", "transfer")]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blurnet_tf.attacks import RP2, Attack, Palette, bars, load_mask, scattered
+from blurnet_tf.attacks import RP2, Attack, MaskSearch, Palette, bars, load_mask, scattered
 from blurnet_tf.attacks.masks import bundled, resize_mask
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.evaluation.attacking import other_classes
@@ -31,7 +31,7 @@ OCTAGON = "octagon"
 
 def check(
     models: Sequence[Any],
-    dataset: Dataset,
+    dataset: Dataset | None,
     *,
     results: Path | str,
     threat_model: ThreatModel | None = None,
@@ -53,7 +53,7 @@ def check(
 
     Args:
         models: Each as `candidate` takes it.
-        dataset: Where images and mask come from, unless the threat model has its own.
+        dataset: Where images and mask come from; `None` where the threat model has images of its own.
         results: Folder for the cells.
         threat_model: By default RP2's: the stickers of the data set, in any colour.
         suite: "quick", "standard" or "full", or a list of attacks or trials; "" for none.
@@ -136,6 +136,8 @@ class _Plan:
         for trial in self._allowed(model, trials):
             mask = large if trial.large and large else self.setting.mask_spec
             family, area = ("large", self._octagon().sum()) if trial.large else ("sticker", self.setting.mask.sum())
+            if isinstance(trial.attack, MaskSearch):
+                family, area = "searched", trial.attack.area
             for seed in self.seeds:
                 yield self._trial(model, trial, seed, mask, family=family, area=int(area))
 

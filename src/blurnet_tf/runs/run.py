@@ -47,7 +47,8 @@ class TrialCell:
         role: "trial"; "transfer", stickers made on the model `source`; "floor", plain stickers; "probe", clean images;
             "test", clean held-out images; "binarization".
         trial: Name of the `Trial`.
-        family, area: Of the mask: "sticker", "large", or a family of the curve; and its pixels.
+        family, area: Of the mask: "sticker"; "large", all of the octagon; "searched", stickers on it where the attack
+            put them; or a family of the curve; and its pixels.
         per_image: Whether each image has a sticker of its own.
         gradient_free: Whether the attack takes no gradients.
         held_out: Whether images are scored that the attack has not seen.

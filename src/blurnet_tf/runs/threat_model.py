@@ -24,6 +24,11 @@ from blurnet_tf.signs import class_index
 
 SHARINGS: tuple[str, ...] = ("both", "shared", "per_image")
 INPUTS = "inputs"
+OWN: Mapping[str, Any] = {
+    "name": "images", "key": "images", "title": "own images", "split": "none", "leaks": False, "photographs": False,
+    "licence": "",
+}  # fmt: skip
+"""The facts about images that come from no data set."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,14 +85,14 @@ class ThreatModel:
             raise ValueError(f"`expectation` must be None or an Expectation. Received: {self.expectation!r}")
 
     def load(
-        self, dataset: Dataset, *, class_names: tuple[str, ...] | None, folder: Path
+        self, dataset: Dataset | None, *, class_names: tuple[str, ...] | None, folder: Path
     ) -> tuple[Setting, ImagesSpec | None]:
         """Load what is attacked, and the images that are scored in its place, if they are others.
 
         Arrays are written into `folder`, so that cells, which are plain data, find them.
 
         Args:
-            dataset: Where "victims" and "test" come from, and the default of the mask.
+            dataset: Where "victims" and "test" come from, and the default of the mask; `None` for images of your own.
             class_names: The classes of the model; labels are found by name. `None`: those of the images.
             folder: Of the results.
 
@@ -95,30 +100,31 @@ class ThreatModel:
             FileNotFoundError: A file is not there.
             ValueError: There are no images, the model lacks their class, or the mask has another size.
         """
-        dataset = dataset.attacked or dataset if self.images == "victims" else dataset
         source: Mapping[str, Any]
+        owner = None if dataset is None else dataset.attacked or dataset  # of mask and palette
         if isinstance(self.images, Split):
-            images, source, part = self.images, {"file": str(_stored(folder, self.images))}, "victims"
-            facts = dataset.facts() | {"name": "images", "title": "own images", "licence": "", "photographs": False}
+            images, source, part, facts = self.images, {"file": str(_stored(folder, self.images))}, "victims", OWN
+        elif dataset is None or owner is None:
+            raise ValueError(f"A data set is needed for images={self.images!r}. Received: None")
         else:
-            part, source, facts = self.images, dataset.source, dataset.facts()
-            images = getattr(dataset, part)()
+            part, given = self.images, owner if self.images == "victims" else dataset
+            source, facts, images = given.source, given.facts(), getattr(given, part)()
         images = images.with_class_names(class_names or images.class_names)
         label = None if self.label is None else class_index(str(self.label), images.class_names)
         if label is not None:
             images = images.select(images.labels == label)
-            facts = facts | {"title": f"{facts['title']}, {part}: {images.class_names[label]}"}
+            facts = {**facts, "title": f"{facts['title']}, {part}: {images.class_names[label]}"}
         if not len(images):
             raise ValueError(f"The threat model must have images. Received: none of label={self.label!r}")
-        mask, path = self._mask(dataset, images.images.shape[1:3], folder)
+        mask, path = self._mask(owner, images.images.shape[1:3], folder)
         setting = Setting(
             facts=facts,
             source=source,
             images=images,
             mask_path=path,
             mask=mask,
-            palette_path=dataset.palette or bundled("palette.csv"),
-            authentic=dataset.authentic and path == dataset.mask,
+            palette_path=(owner and owner.palette) or bundled("palette.csv"),
+            authentic=owner is not None and owner.authentic and path == owner.mask and part == "victims",
             part=part,
             label=label,
         )
@@ -136,11 +142,11 @@ class ThreatModel:
         source = {"file": str(_stored(folder, self.scored))}
         return ImagesSpec(source=source, class_names=others.class_names, sha256=others.sha256())
 
-    def _mask(self, dataset: Dataset, size: tuple[int, int], folder: Path) -> tuple[NDArray[np.float32], Path]:
+    def _mask(self, owner: Dataset | None, size: tuple[int, int], folder: Path) -> tuple[NDArray[np.float32], Path]:
         """Return the mask, and the file that holds it."""
         given = self.mask
         if given is None:
-            path = dataset.mask or bundled("sticker.png")
+            path = (owner and owner.mask) or bundled("sticker.png")
             mask = load_mask(path)
             if mask.shape[:2] == size:
                 return mask, path
