@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from blurnet_tf.attacks import batches
 from blurnet_tf.attacks.digital import METHODS, NORMS, GradientAttack
 
 SIZE, CLASSES = 8, 3
@@ -249,6 +250,32 @@ def test_pgd_starts_each_target_and_each_image_elsewhere() -> None:
     forth, back = (adversarial_of(attack, flat, GREY, targets=targets, labels=labels) for targets in ([1, 2], [2, 1]))
     np.testing.assert_array_equal(forth, back[::-1])
     assert len(np.unique(forth.reshape(2 * len(GREY), -1), axis=0)) == 2 * len(GREY)
+
+
+@pytest.mark.parametrize("targets", [None, [1, 2]], ids=["untargeted", "targeted"])
+def test_small_batches_find_the_same(monkeypatch: pytest.MonkeyPatch, targets: list[int] | None) -> None:
+    images, seen = IMAGES[LABELS == 0][:2], []
+    attack = GradientAttack(method="mim", steps=2)
+    whole = attack(linear, images, targets=targets, mask=MASK)
+    monkeypatch.setattr(batches, "MOST_PIXELS", SIZE * SIZE)
+
+    def watched(images: Any) -> Any:
+        seen.append(len(images))
+        return linear(images)
+
+    parts = attack(watched, images, targets=targets, mask=MASK)
+    np.testing.assert_allclose(parts.perturbation, whole.perturbation, atol=1e-6)
+    assert parts.best_step.tolist() == whole.best_step.tolist()
+    assert (len(images), set(seen)) == (2, {1})
+
+
+def test_pgd_starts_each_batch_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    attack = GradientAttack(method="pgd", steps=1)
+    first = adversarial_of(attack, flat, GREY[:20])[0]
+    monkeypatch.setattr(batches, "MOST_PIXELS", 20 * SIZE * SIZE)
+    found = adversarial_of(attack, flat, GREY)[0]
+    np.testing.assert_array_equal(found[:20], first)
+    assert len(np.unique(found.reshape(len(GREY), -1), axis=0)) == len(GREY)
 
 
 BAD_SETTINGS = [

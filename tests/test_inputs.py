@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from blurnet_tf import checks
-from blurnet_tf.attacks import inputs
+from blurnet_tf.attacks import batches, inputs
 
 RNG = np.random.default_rng(1)
 IMAGES = RNG.uniform(0, 1, (3, 4, 5, 3)).astype(np.float32)
@@ -170,6 +170,24 @@ def test_the_logits_of_the_clean_images_are_returned_in_float32() -> None:
         logits = inputs.check_model(model, IMAGES)
         assert logits.dtype == np.float32
         np.testing.assert_allclose(logits, IMAGES.reshape(3, 60) @ WEIGHTS, rtol=2e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("differentiable", [True, False])
+def test_a_model_is_asked_in_batches(monkeypatch: pytest.MonkeyPatch, differentiable: bool) -> None:
+    whole = inputs.check_model(linear, IMAGES)
+    monkeypatch.setattr(batches, "MOST_PIXELS", 2 * 4 * 5)
+    seen = []
+
+    def watched(images: Any) -> Any:
+        seen.append(len(images))
+        return linear(images)
+
+    logits = inputs.check_model(watched, IMAGES, differentiable=differentiable)
+    np.testing.assert_allclose(logits, whole, atol=1e-5)
+    assert seen == [2, 1]
+    nowhere_else = IMAGES[2, 0, 0, 0]
+    broken = lambda x: tf.where(x[:, :1, 0, 0] == nowhere_else, np.nan, linear(x))  # noqa: E731
+    assert "must return finite logits" in sentence(inputs.check_model, broken, IMAGES)
 
 
 def test_a_dict_is_an_error_that_names_its_keys() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blurnet_tf.attacks import RP2, SPSA, Colour, MapsTotalVariation, Margin, Palette, RandomColour, Uniform, minimise
+from blurnet_tf.attacks import RP2, SPSA, Colour, MapsTotalVariation, Margin, Palette, RandomColour, Uniform, batches
 
 SIZE, CLASSES, N = 8, 6, 6
 RNG = np.random.default_rng(5)
@@ -93,7 +93,7 @@ def test_small_batches_find_the_same(
 ) -> None:
     attack = RP2(steps=6, sharing=sharing, restarts=2, loss=Margin(confidence=5.0))
     whole = attack(linear, IMAGES, targets=targets, mask=MASK)
-    monkeypatch.setattr(minimise, "MOST_PIXELS", images_in_a_batch * SIZE * SIZE)
+    monkeypatch.setattr(batches, "MOST_PIXELS", images_in_a_batch * SIZE * SIZE)
     seen = []
 
     def watched(images: Any) -> Any:
@@ -108,7 +108,7 @@ def test_small_batches_find_the_same(
 
 
 def test_a_loss_that_is_no_mean_needs_all_images_in_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(minimise, "MOST_PIXELS", 2 * SIZE * SIZE)
+    monkeypatch.setattr(batches, "MOST_PIXELS", 2 * SIZE * SIZE)
     with pytest.raises(ValueError, match="`loss` must be a mean over the images where these do not fit into a batch"):
         RP2(steps=1, loss="mse")(linear, IMAGES, targets=TARGETS)
     RP2(steps=1, loss="mse", sharing="per_image")(linear, IMAGES, targets=TARGETS)  # an image each

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blurnet_tf.attacks import RP2
+from blurnet_tf.attacks import RP2, batches
 from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.evaluation.scoring import predict, score
@@ -46,13 +46,25 @@ def test_a_record_holds_what_the_victim_says() -> None:
     )
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
-def test_predictions_do_not_depend_on_the_batch(batch_size: int) -> None:
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 100, None])
+def test_predictions_do_not_depend_on_the_batch(batch_size: int | None) -> None:
     images = np.random.default_rng(0).random((7, 4, 4, 3)).astype(np.float32)
     expected = images.mean(axis=(1, 2)).argmax(axis=1)
     predictions = predict(brightest_channel, images, batch_size=batch_size)
     assert predictions.dtype == np.int32
     np.testing.assert_array_equal(predictions, expected)
+
+
+def test_a_batch_is_bounded_by_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MOST_PIXELS", 3 * 4 * 4)
+    seen = []
+
+    def watched(images: tf.Tensor) -> tf.Tensor:
+        seen.append(len(images))
+        return brightest_channel(images)
+
+    predict(watched, np.zeros((7, 4, 4, 3), np.float32))
+    assert seen == [3, 3, 1]
 
 
 def test_no_images_give_no_predictions() -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from traces import counted
 
 from blurnet_tf import lisa_cnn
-from blurnet_tf.attacks import CrossEntropy, Margin, SquareAttack, load_mask
+from blurnet_tf.attacks import CrossEntropy, Margin, SquareAttack, batches, load_mask
 from blurnet_tf.attacks.square import propose
 from blurnet_tf.data import rp2_release
 
@@ -155,6 +155,33 @@ def test_a_target_finds_the_same_whichever_targets_stand_beside_it() -> None:
         alone = attack(linear, IMAGES, targets=target, mask=MASK)
         np.testing.assert_array_equal(alone.perturbation[0], together.perturbation[run])
     assert not np.array_equal(together.perturbation[0], together.perturbation[1])
+
+
+@pytest.mark.parametrize(
+    ("sharing", "images_in_a_batch"), [("shared", 1), ("shared", 3), ("shared", N), ("per_image", 1), ("per_image", 3)]
+)
+def test_small_batches_find_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sharing: str, images_in_a_batch: int
+) -> None:
+    attack = SquareAttack(steps=20, sharing=sharing)
+    whole = attack(linear, IMAGES, targets=TARGETS, mask=MASK)
+    monkeypatch.setattr(batches, "MOST_PIXELS", images_in_a_batch * SIZE * SIZE)
+    model = Foreign(lambda images: images.reshape(-1, SIZE * SIZE * 3) @ WEIGHTS)
+    parts = attack(model, IMAGES, targets=TARGETS, mask=MASK, progress=True)
+    np.testing.assert_array_equal(parts.perturbation, whole.perturbation)
+    np.testing.assert_array_equal(parts.best_step, whole.best_step)
+    for name, rows in whole.history.items():
+        np.testing.assert_allclose(parts.history[name], rows, atol=1e-5)
+    assert max(map(len, model.seen)) == images_in_a_batch
+    portions = 2 if sharing == "shared" else 2 * -(-N // images_in_a_batch)
+    assert f"{21 * portions}/{21 * portions}" in capsys.readouterr().out  # one bar over all
+
+
+def test_a_loss_that_is_no_mean_needs_all_images_in_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MOST_PIXELS", 2 * SIZE * SIZE)
+    with pytest.raises(ValueError, match="`loss` must be a mean over the images where these do not fit into a batch"):
+        SquareAttack(steps=1, loss="mse")(linear, IMAGES)
+    SquareAttack(steps=1, loss="mse", sharing="per_image")(linear, IMAGES)  # an image each
 
 
 def test_a_sweep_over_seeds_shares_and_steps_traces_once() -> None:

@@ -15,6 +15,7 @@ from cleverhans.tf2.attacks.momentum_iterative_method import momentum_iterative_
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 from numpy.typing import NDArray
 
+from blurnet_tf.attacks.batches import batch_of, slices
 from blurnet_tf.attacks.config import register
 from blurnet_tf.attacks.contract import Attack, AttackResult
 from blurnet_tf.attacks.inputs import Model, Task, check_number, check_seed
@@ -95,10 +96,30 @@ class GradientAttack(Attack):
 
     def find(self, model: Model, task: Task, *, progress: bool | None) -> AttackResult:
         """Attack each image by itself, one target after the other."""
-        n, (height, width) = len(task.images), task.images.shape[1:3]
+        parts = slices(len(task.images), batch_of(task.mask.shape[:2]))
+        keys = [0] if task.targets is None else [target + 1 for target in task.targets]
+        perturbation = np.stack([
+            np.concatenate([self._change(model, task, part, classes, (key, k)) for k, part in enumerate(parts)])
+            for classes, key in zip(task.classes, keys, strict=True)
+        ])  # fmt: skip
+        return AttackResult(
+            attack=self,
+            perturbation=perturbation,
+            best_perturbation=perturbation,
+            best_step=np.full(perturbation.shape[:2], 1 if self.method == "fgm" else self.steps, np.int32),
+            targets=task.targets,
+            mask=task.mask,
+            history={},
+        )
+
+    def _change(
+        self, model: Model, task: Task, part: slice, classes: NDArray[np.int32], key: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """Return M.d, (images of the part, H, W, 3), for the classes (n,) of one run."""
+        clean = tf.constant(task.images[part])
+        n, height, width, _ = clean.shape
         inside = np.flatnonzero(task.mask)
         places, weights = tf.constant(inside[:, None]), tf.constant(task.mask.reshape(-1, 1)[inside])
-        clean = tf.constant(task.images)
         # CleverHans sees the masked pixels alone, (n, pixels, 3): the others would use up a part of an L2 ball, because
         # the start of "pgd" fills it.
         pixels = tf.gather(tf.reshape(clean, [n, -1, 3]), inside, axis=1)
@@ -117,30 +138,18 @@ class GradientAttack(Attack):
         def seen(candidate: Any) -> Any:
             return model(clean + change(candidate))
 
-        def found(classes: NDArray[np.int32], key: int) -> Any:
-            attack = functools.partial(METHODS[self.method], seen, pixels, y=tf.constant(classes, tf.int64), **settings)
-            return change((_seeded(attack, self.seed, key) if self.method == "pgd" else attack)()).numpy()
-
-        keys = [0] if task.targets is None else [target + 1 for target in task.targets]
-        perturbation = np.stack([found(*one) for one in zip(task.classes, keys, strict=True)])
-        return AttackResult(
-            attack=self,
-            perturbation=perturbation,
-            best_perturbation=perturbation,
-            best_step=np.full(perturbation.shape[:2], settings.get("nb_iter", 1), np.int32),
-            targets=task.targets,
-            mask=task.mask,
-            history={},
-        )
+        wanted = tf.constant(classes[part], tf.int64)
+        attack = functools.partial(METHODS[self.method], seen, pixels, y=wanted, **settings)
+        return np.asarray(change((_seeded(attack, self.seed, key) if self.method == "pgd" else attack)()))
 
 
-def _seeded(attack: Callable[[], Any], seed: int, key: int) -> Callable[[], Any]:
+def _seeded(attack: Callable[[], Any], seed: int, key: tuple[int, int]) -> Callable[[], Any]:
     """Return `attack` with its draws from TensorFlow's global generator made reproducible, that generator untouched.
 
     In the graph of a function `tf.random.set_seed` sets the seed of this graph alone. Each function starts its draws
     anew, so each must be called but once.
     """
-    mixed = int(np.random.SeedSequence((seed % 2**32, key)).generate_state(1)[0])
+    mixed = int(np.random.SeedSequence((seed % 2**32, *key)).generate_state(1)[0])
 
     @tf.function(autograph=False)
     def run() -> Any:

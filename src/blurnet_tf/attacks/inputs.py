@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from blurnet_tf.attacks.batches import batch_of, slices
 from blurnet_tf.checks import are_probabilities, check_images
 
 Model = Callable[[Any], Any]
@@ -180,14 +181,16 @@ def check_targets_differ(
 def check_model(model: Model, images: NDArray[np.float32], *, differentiable: bool = True) -> NDArray[np.float32]:
     """Return the logits of the clean images, (n, classes), of a model that can be attacked.
 
-    Without `differentiable` it needs no gradient, but still returns a tensor of floats.
+    Without `differentiable` it needs no gradient, but still returns a tensor of floats. The first batch tells.
     """
-    clean = tf.convert_to_tensor(images)
+    first, *rest = (images[part] for part in slices(len(images), batch_of(images.shape[1:3])))
+    clean = tf.convert_to_tensor(first)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         if differentiable:
             tape.watch(clean)
         output = model(clean)
-    logits = check_outputs(output, len(images))
+    answers = (check_outputs(model(tf.convert_to_tensor(some)), len(some)) for some in rest)
+    logits = np.concatenate([check_outputs(output, len(first)), *answers])
     if not np.isfinite(logits).all():
         raise ValueError("`model` must return finite logits. Received: NaN or infinity for a clean image")
     if are_probabilities(logits):

@@ -29,6 +29,13 @@ class Loss(Part):
         """
         raise NotImplementedError
 
+    def check_batches(self, batches: int) -> None:
+        """Raise ValueError if the loss is no mean, and the images of a sticker take more than one batch."""
+        if batches > 1 and not self.is_mean:
+            raise ValueError(
+                f"`loss` must be a mean over the images where these do not fit into a batch. Received: {self!r}"
+            )
+
     def away(self, logits: Any, classes: Any) -> Any:
         """Return what an attack without targets minimises, low where the model says anything but `classes`."""
         return -self(logits, classes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from blurnet_tf.attacks.bases import Basis
+from blurnet_tf.attacks.batches import mean_over_batches
 from blurnet_tf.attacks.expectation import Expectation
 from blurnet_tf.attacks.gradients import Gradient
 from blurnet_tf.attacks.inputs import Model
@@ -20,14 +20,6 @@ from blurnet_tf.attacks.loops import Advance, compiled, improves, in_graph
 from blurnet_tf.attacks.losses import Loss
 from blurnet_tf.attacks.penalties import Penalty, Scene
 from blurnet_tf.attacks.transforms import masked, place
-
-MOST_PIXELS = 2**21
-"""Pixels of one batch: 2,048 images of 32x32, or 41 of 224x224. More take several batches: memory is bounded."""
-
-
-def batch_of(size: tuple[int, ...]) -> int:
-    """Return how many images of height and width `size` are in a batch, at least one."""
-    return max(1, MOST_PIXELS // math.prod(size))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +63,6 @@ class Problem(NamedTuple):
     learning_rate: Any
     steps: Any
     seed: Any
-
-    def part(self, start: Any, stop: Any) -> Problem:
-        """Return the problem with some of the images of each sticker."""
-        some = {name: getattr(self, name)[:, start:stop] for name in ("images", "classes", "predictions")}
-        return self._replace(**some)
 
 
 class State(NamedTuple):
@@ -132,24 +119,16 @@ def _compile(model: Model, objective: Objective, description: str) -> Advance:
         reached = tf.reduce_mean(tf.cast(predictions == problem.classes, tf.float32), axis=1)
         return loss, tf.stack([loss, adversarial_loss, *terms, success, reached])
 
-    def differentiate(z: Any, problem: Problem, seed: Any) -> tuple[Any, Any, Any]:
+    def differentiate(z: Any, problem: Problem, seed: Any) -> tuple[Any, ...]:
         """Return loss, row and gradient, each the mean over the images."""
-        if objective.batches == 1:
-            return objective.gradient(lambda z: evaluate(z, problem, seed), z, seed)
-        n = tf.shape(problem.images)[1]
-
-        def add(index: Any, *totals: Any) -> tuple[Any, ...]:
-            start, stop = index * n // objective.batches, (index + 1) * n // objective.batches
-            found = objective.gradient(lambda z: evaluate(z, problem.part(start, stop), seed), z, seed)
-            share = tf.cast(stop - start, tf.float32) / tf.cast(n, tf.float32)
-            new = (tf.ensure_shape(total + share * one, total.shape) for total, one in zip(totals, found, strict=True))
-            return index + 1, *new
-
         stickers = z.shape[0]
         zeros = tf.zeros([stickers]), tf.zeros([len(objective.terms) + 4, stickers]), tf.zeros_like(z)
-        start = (tf.constant(0), *zeros)
-        _, *totals = tf.while_loop(lambda index, *_: index < objective.batches, add, start, parallel_iterations=1)
-        return totals[0], totals[1], totals[2]
+        return mean_over_batches(
+            lambda some: objective.gradient(lambda z: evaluate(z, some, seed), z, seed),
+            problem,
+            objective.batches,
+            zeros,
+        )
 
     def step(state: State, problem: Problem) -> tuple[State, Any]:
         seed = tf.stack([problem.seed, state.step])

@@ -18,6 +18,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from blurnet_tf.attacks.bases import Basis
+from blurnet_tf.attacks.batches import batch_of, portions_of
 from blurnet_tf.attacks.config import register
 from blurnet_tf.attacks.contract import Attack, AttackResult
 from blurnet_tf.attacks.expectation import Expectation
@@ -25,7 +26,7 @@ from blurnet_tf.attacks.gradients import Gradient
 from blurnet_tf.attacks.inputs import Model, Task, check_number, check_seed
 from blurnet_tf.attacks.loops import Bar, take
 from blurnet_tf.attacks.losses import Loss
-from blurnet_tf.attacks.minimise import Objective, Problem, State, batch_of, compile_steps
+from blurnet_tf.attacks.minimise import Objective, Problem, State, compile_steps
 from blurnet_tf.attacks.parts import WORDS, resolve
 from blurnet_tf.attacks.penalties import Norm, Penalty
 from blurnet_tf.attacks.sharing import Shared, Sharing
@@ -42,7 +43,7 @@ class RP2(Attack):
     r"""The attack: ``argmin_d lambda ||M.d||_p + penalties + mean_i J(f(clip(x_i + M.d)), y*)``, minimised with Adam.
 
     Hyperparameters stand here; what is attacked stands in the call (see `Attack`), in which all targets are attacked in
-    one batch: the model sees float32 (targets * n, H, W, 3).
+    one batch, or in several if they do not fit: the model sees float32 (targets * n, H, W, 3).
 
     Attributes:
         steps, learning_rate, beta_1, beta_2, epsilon: Adam's; `epsilon` is Kingma and Ba's epsilon-hat, as in
@@ -140,13 +141,14 @@ class RP2(Attack):
         """Find the perturbations; as many at once as fit into a batch, since stickers do not touch each other."""
         parts, size, n = self.parts, task.mask.shape[:2], len(task.images)
         groups, targeted = parts["sharing"].stickers(n), task.targets is not None
-        each = n // groups
-        most = batch_of(size)
+        each, most = n // groups, batch_of(size)
+        batches = math.ceil(each / most)
+        parts["loss"].check_batches(batches)
         bound = parts["basis"].within(task.mask)
-        advance = compile_steps(model, self._objective(bound, targeted, math.ceil(each / most)))
+        advance = compile_steps(model, self._objective(bound, targeted, batches))
         keys = [0] if task.targets is None else [target + 1 for target in task.targets]
         blocks = [(run, restart) for run in range(len(keys)) for restart in range(self.restarts)]
-        portions = _portions(len(blocks), groups, each, most)
+        portions = portions_of(len(blocks), groups, each, most)
         bar = Bar(len(portions) * (self.steps + 1), progress)
         found = []
         for chosen, part in portions:
@@ -181,10 +183,6 @@ class RP2(Attack):
         return self._result(whole, task, groups, names if targeted else names[:-1])
 
     def _objective(self, basis: Basis, targeted: bool, batches: int) -> Objective:
-        if batches > 1 and not self.parts["loss"].is_mean:
-            raise ValueError(
-                f"`loss` must be a mean over the images where these do not fit into a batch. Received: {self.loss!r}"
-            )
         names = ("expectation", "beta_1", "beta_2", "epsilon", "paint", "perturbation_clip", "image_clip")
         return Objective(
             loss=self.parts["loss"],
@@ -279,18 +277,6 @@ class _Found(NamedTuple):
     best_score: NDArray[Any]
     best_loss: NDArray[Any]
     table: NDArray[Any]  # (stickers, steps + 1, terms)
-
-
-def _portions(blocks: int, groups: int, each: int, most: int) -> list[tuple[Sequence[int], slice]]:
-    """Return which blocks, and which stickers of each, are attacked at once: `most` images in a batch if possible.
-
-    A block is a run and restart: `groups` stickers on `each` images. One sticker is never divided.
-    """
-    if groups == 1 or groups * each <= most:
-        count = math.ceil(blocks / max(1, most // (groups * each)))
-        return [(some.tolist(), slice(0, groups)) for some in np.array_split(np.arange(blocks), count)]
-    edges = np.linspace(0, groups, math.ceil(groups / max(1, most // each)) + 1).astype(int)
-    return [([block], slice(*edges[k : k + 2].tolist())) for block in range(blocks) for k in range(len(edges) - 1)]
 
 
 def _best(score: NDArray[np.float32], loss: NDArray[np.float32]) -> NDArray[np.intp]:

@@ -7,7 +7,9 @@ arXiv:1912.00049, Algorithms 1 and 2, inside a mask instead of a ball.
 from __future__ import annotations
 
 import functools
+import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from blurnet_tf.attacks.batches import batch_of, mean_over_batches, portions_of
 from blurnet_tf.attacks.config import register
 from blurnet_tf.attacks.contract import Attack, AttackResult
 from blurnet_tf.attacks.inputs import Model, Task, check_seed
@@ -88,26 +91,24 @@ class SquareAttack(Attack):
     def find(self, model: Model, task: Task, *, progress: bool | None) -> AttackResult:
         """Find the perturbations."""
         n, runs, sharing = len(task.images), len(task.classes), resolve("sharing", self.sharing)
-        groups, targeted = sharing.stickers(n), task.targets is not None
-        draws = [self._draw(task.mask, groups, key) for key in ([-1] if task.targets is None else task.targets)]
-        start, pixels, corners, turns = (np.concatenate(one, axis=axis) for one, axis in zip(
-            zip(*draws, strict=True), (0, 1, 1, 1), strict=True))  # fmt: skip
-        images, classes, predictions = task.tiled(groups, range(runs))
-        problem = Problem(
-            images=tf.constant(images),
-            classes=tf.constant(classes),
-            predictions=tf.constant(predictions),
-            mask=tf.constant(task.mask),
-            sides=tf.constant(self._sides(task.mask)),
-            pixels=tf.constant(pixels),
-            corners=tf.constant(corners),
-            turns=tf.constant(turns),
-        )
+        groups, targeted, loss = sharing.stickers(n), task.targets is not None, resolve("loss", self.loss)
+        each, most = n // groups, batch_of(task.mask.shape[:2])
+        batches = math.ceil(each / most)
+        loss.check_batches(batches)
         # How many outputs the model has is not known in the graph of a model that is not TensorFlow's.
         outputs = int(model(tf.constant(task.images[:1])).shape[-1])
-        advance = compile_search(model, resolve("loss", self.loss), targeted, outputs)
-        total = self.steps + 1
-        state, table = take(advance, State.start(tf.constant(start)), problem, total, Bar(total, progress))
+        advance = compile_search(model, loss, targeted, outputs, batches)
+        portions, total = portions_of(runs, groups, each, most), self.steps + 1
+        bar = Bar(len(portions) * total, progress)
+        found, tables = [], []
+        for chosen, part in portions:
+            start, problem = self._problem(task, groups, chosen, part)
+            state, rows = take(advance, start, problem, total, bar)
+            outcome = (problem.mask * state.d, problem.mask * state.best_d, state.best_step)
+            found.append([one.numpy() for one in outcome])
+            tables.append(rows)
+        last, best, best_step = map(np.concatenate, zip(*found, strict=True))
+        table = np.concatenate(tables, axis=-1)
         if not np.isfinite(table).all():
             warnings.warn(
                 "The loss of the start was infinite or NaN. Check the model on images of saturated colours.",
@@ -116,17 +117,35 @@ class SquareAttack(Attack):
         averaged = table.reshape(*table.shape[:2], runs, groups).mean(axis=-1)
         names = ("loss", "success", "target_reached")
 
-        def spread(found: Any) -> Any:
-            return sharing.spread(found.numpy().reshape(runs, groups, *found.shape[1:]), n)
+        def spread(values: NDArray[Any]) -> NDArray[Any]:
+            return sharing.spread(values.reshape(runs, groups, *values.shape[1:]), n)
 
         return AttackResult(
             attack=self,
-            perturbation=spread(problem.mask * state.d),
-            best_perturbation=spread(problem.mask * state.best_d),
-            best_step=spread(state.best_step),
+            perturbation=spread(last),
+            best_perturbation=spread(best),
+            best_step=spread(best_step),
             targets=task.targets,
             mask=task.mask,
             history={name: averaged[:, index] for index, name in enumerate(names if targeted else names[:-1])},
+        )
+
+    def _problem(self, task: Task, groups: int, runs: Sequence[int], part: slice) -> tuple[State, Problem]:
+        """Return start and problem of some stickers of some runs."""
+        keys = [-1] if task.targets is None else task.targets
+        draws = [self._draw(task.mask, groups, part, keys[run]) for run in runs]
+        start, pixels, corners, turns = (np.concatenate(one, axis=axis) for one, axis in zip(
+            zip(*draws, strict=True), (0, 1, 1, 1), strict=True))  # fmt: skip
+        images, classes, predictions = task.tiled(groups, runs, part)
+        return State.start(tf.constant(start)), Problem(
+            images=tf.constant(images),
+            classes=tf.constant(classes),
+            predictions=tf.constant(predictions),
+            mask=tf.constant(task.mask),
+            sides=tf.constant(self._sides(task.mask)),
+            pixels=tf.constant(pixels),
+            corners=tf.constant(corners),
+            turns=tf.constant(turns),
         )
 
     def _sides(self, mask: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -138,25 +157,23 @@ class SquareAttack(Attack):
         sides = np.maximum(np.rint(np.sqrt(self.start_share * box / 2.0**halved)), 1)
         return np.concatenate([[0], sides]).astype(np.int32)
 
-    def _draw(self, mask: NDArray[np.float32], groups: int, key: int) -> tuple[NDArray[Any], ...]:
-        """Return all that is random in one run.
+    def _draw(self, mask: NDArray[np.float32], groups: int, part: slice, key: int) -> tuple[NDArray[Any], ...]:
+        """Return all that is random in one run, for the stickers of `part`: the same ones however they are divided.
 
-        The start, float32 (groups, H, W, 3); and for each step and sticker, (steps + 1, groups): the pixel that the
+        The start, float32 (stickers, H, W, 3); and for each step and sticker, (steps + 1, stickers): the pixel that the
         square holds, as an index into the flat mask; the square's upper left corner, (..., 2); and by how many colours
         that pixel turns, 1 to 7.
         """
         random = np.random.default_rng((self.seed % 2**32, key + 1))
         height, width = mask.shape[:2]
-        stripes = random.choice(np.array([-1, 1], np.float32), (groups, 1, width, 3))
-        inside, shape = np.flatnonzero(mask), (self.steps + 1, groups)
-        pixels = inside[random.integers(len(inside), size=shape)]
-        within = np.floor(random.random((*shape, 2)) * self._sides(mask)[:, None, None])  # of the pixel in its square
-        corners = np.stack(np.divmod(pixels, width), axis=-1) - within
-        turns = random.integers(1, COLOURS, size=shape)
-        return (
-            np.repeat(stripes, height, axis=1), pixels.astype(np.int32), corners.astype(np.int32),
-            turns.astype(np.int32),
-        )  # fmt: skip
+        stripes = random.choice(np.array([-1, 1], np.float32), (groups, 1, width, 3))[part]
+        inside, sides = np.flatnonzero(mask).astype(np.int32), self._sides(mask)
+        # Step by step, so that memory holds no more of the other stickers than one step.
+        pixels = np.stack([inside[random.integers(len(inside), size=groups)[part]] for _ in sides])
+        within = np.stack([(random.random((groups, 2))[part] * side).astype(np.int32) for side in sides])
+        corners = np.stack(np.divmod(pixels, width), axis=-1) - within  # `within` is of the pixel in its square
+        turns = np.stack([random.integers(1, COLOURS, size=groups)[part].astype(np.int32) for _ in sides])
+        return np.repeat(stripes, height, axis=1), pixels, corners, turns
 
 
 class Problem(NamedTuple):
@@ -197,9 +214,9 @@ class State(NamedTuple):
         return cls(tf.constant(0), d, row, d, tf.fill([n], -1.0), endless, tf.zeros([n], tf.int32))
 
 
-def compile_search(model: Model, loss: Loss, targeted: bool, outputs: int) -> Advance:
+def compile_search(model: Model, loss: Loss, targeted: bool, outputs: int, batches: int) -> Advance:
     """Return the steps of a search on `model`, traced at their first call; see `compiled`."""
-    return compiled(_compile, model, loss, targeted, outputs)
+    return compiled(_compile, model, loss, targeted, outputs, batches)
 
 
 def propose(d: Any, side: Any, pixels: Any, corners: Any, turns: Any) -> Any:
@@ -235,7 +252,7 @@ def propose(d: Any, side: Any, pixels: Any, corners: Any, turns: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=4)  # few, because each keeps its model alive
-def _compile(model: Model, loss_of: Loss, targeted: bool, outputs: int, description: str) -> Advance:
+def _compile(model: Model, loss_of: Loss, targeted: bool, outputs: int, batches: int, description: str) -> Advance:
     # `description` is in the key of the cache alone.
 
     def measure(d: Any, problem: Problem) -> Any:
@@ -254,7 +271,7 @@ def _compile(model: Model, loss_of: Loss, targeted: bool, outputs: int, descript
         # Step 0 paints nothing: it measures the start, which is kept because the loss before is infinite.
         numbers = (one[state.step] for one in (problem.sides, problem.pixels, problem.corners, problem.turns))
         d = propose(state.d, *numbers)
-        row = measure(d, problem)
+        (row,) = mean_over_batches(lambda some: (measure(d, some),), problem, batches, (tf.zeros_like(state.row),))
         kept = row[0] < state.row[0]  # never, if the new loss is NaN
         d, row = tf.where(kept[:, None, None, None], d, state.d), tf.where(kept, row, state.row)
         loss, score = row[0], row[2] if targeted else row[1]

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from blurnet_tf.attacks.batches import batch_of, slices
 from blurnet_tf.attacks.contract import Attack
 from blurnet_tf.attacks.inputs import Model
 from blurnet_tf.data.split import Split
@@ -27,16 +28,17 @@ class PlainSticker:
     penalty: float = 0.0
 
 
-def predict(model: Model, images: NDArray[np.float32], *, batch_size: int = 512) -> NDArray[np.int32]:
+def predict(model: Model, images: NDArray[np.float32], *, batch_size: int | None = None) -> NDArray[np.int32]:
     """Return the class with the largest logit for each image, int32 (n,).
 
     Args:
         model: Maps images to logits (n, classes).
         images: float32 (n, H, W, 3) in [0, 1].
-        batch_size: Images in one call of the model.
+        batch_size: Images in one call of the model; `None` takes 512, or fewer if they are large.
     """
-    starts = range(0, len(images), batch_size)
-    parts = [np.asarray(model(tf.constant(images[start : start + batch_size]))).argmax(axis=1) for start in starts]
+    batch_size = min(512, batch_of(images.shape[1:3])) if batch_size is None else batch_size
+    some = slices(len(images), batch_size)
+    parts = [np.asarray(model(tf.constant(images[part]))).argmax(axis=1) for part in some]
     return np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
 
 
