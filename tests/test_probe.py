@@ -183,7 +183,7 @@ def test_batches_are_bounded_and_change_nothing(monkeypatch: pytest.MonkeyPatch)
         return ordinary(images)
 
     whole = probe(ordinary, IMAGES, LABELS)
-    monkeypatch.setattr("blurnet_tf.evaluation.probe.MOST_PIXELS", 10 * SIZE * SIZE)
+    monkeypatch.setattr("blurnet_tf.attacks.batches.MOST_PIXELS", 10 * SIZE * SIZE)
     parts = probe(model, IMAGES, LABELS)
     assert max(seen) == 10
     for name, array in whole.items():

@@ -23,6 +23,11 @@ def slices(n: int, most: int) -> list[slice]:
     return [slice(start, start + most) for start in range(0, n, most)]
 
 
+def batches(images: Any) -> list[slice]:
+    """Return slices of images (n, H, W, 3), a batch each."""
+    return slices(len(images), batch_of(images.shape[1:3]))
+
+
 def portions_of(blocks: int, groups: int, each: int, most: int) -> list[tuple[Sequence[int], slice]]:
     """Return which blocks, and which stickers of each, are attacked at once: `most` images in a batch if possible.
 

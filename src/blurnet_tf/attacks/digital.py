@@ -15,7 +15,7 @@ from cleverhans.tf2.attacks.momentum_iterative_method import momentum_iterative_
 from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
 from numpy.typing import NDArray
 
-from blurnet_tf.attacks.batches import batch_of, slices
+from blurnet_tf.attacks.batches import batches
 from blurnet_tf.attacks.config import register
 from blurnet_tf.attacks.contract import Attack, AttackResult
 from blurnet_tf.attacks.inputs import Model, Task, check_number, check_seed
@@ -96,7 +96,7 @@ class GradientAttack(Attack):
 
     def find(self, model: Model, task: Task, *, progress: bool | None) -> AttackResult:
         """Attack each image by itself, one target after the other."""
-        parts = slices(len(task.images), batch_of(task.mask.shape[:2]))
+        parts = batches(task.images)
         keys = [0] if task.targets is None else [target + 1 for target in task.targets]
         perturbation = np.stack([
             np.concatenate([self._change(model, task, part, classes, (key, k)) for k, part in enumerate(parts)])

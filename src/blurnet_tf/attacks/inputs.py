@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from blurnet_tf.attacks.batches import batch_of, slices
+from blurnet_tf.attacks.batches import batches
 from blurnet_tf.checks import are_probabilities, check_images
 
 Model = Callable[[Any], Any]
@@ -183,7 +183,7 @@ def check_model(model: Model, images: NDArray[np.float32], *, differentiable: bo
 
     Without `differentiable` it needs no gradient, but still returns a tensor of floats. The first batch tells.
     """
-    first, *rest = (images[part] for part in slices(len(images), batch_of(images.shape[1:3])))
+    first, *rest = (images[part] for part in batches(images))
     clean = tf.convert_to_tensor(first)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         if differentiable:

@@ -14,12 +14,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from blurnet_tf.attacks.batches import batch_of, batches
 from blurnet_tf.attacks.contract import Attack
 from blurnet_tf.attacks.inputs import Model, check_masks, check_seed
-from blurnet_tf.attacks.minimise import batch_of
 from blurnet_tf.checks import check_images, check_integer
 from blurnet_tf.evaluation.flags import Flag
-from blurnet_tf.evaluation.probe import batches, gradients
+from blurnet_tf.evaluation.probe import gradients
 
 PASS = 0.95
 """The share of images on which an attack must succeed: the paper's."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from blurnet_tf.attacks.batches import batches
 from blurnet_tf.attacks.inputs import Model, check_labels, check_outputs
 from blurnet_tf.attacks.losses import CrossEntropy, Loss, Margin
 from blurnet_tf.checks import are_probabilities, check_images
 from blurnet_tf.evaluation.flags import Flag
-
-MOST_PIXELS = 2**18
-"""Pixels of one batch: 256 images of 32x32, or 5 of 224x224."""
 
 UNDERFLOW = 87.0
 """A class that leads by more leaves the others a probability below exp(-87), about the smallest normal float32."""
@@ -31,7 +28,7 @@ LOSSES: Mapping[str, Loss] = {
 
 
 def probe(model: Model, images: ArrayLike, labels: ArrayLike) -> dict[str, NDArray[Any]]:
-    """Ask a model what can be known without an attack, in batches of at most `MOST_PIXELS` pixels.
+    """Ask a model what can be known without an attack, in bounded batches.
 
     Args:
         model: Maps images to logits (n, classes). It may be without gradients, and its answers may be NaN.
@@ -106,12 +103,6 @@ def probe_flags(arrays: Mapping[str, NDArray[Any]], class_names: Sequence[str]) 
             "nan": _nan(arrays),
         }
     return tuple(Flag(name, sentence) for name, sentence in sentences.items() if sentence)
-
-
-def batches(images: NDArray[np.float32]) -> Iterator[slice]:
-    """Return slices of images that have at most `MOST_PIXELS` pixels, or one image."""
-    step = max(1, MOST_PIXELS // math.prod(images.shape[1:3]))
-    return (slice(start, start + step) for start in range(0, len(images), step))
 
 
 def answers(model: Model, images: NDArray[np.float32]) -> NDArray[np.float32]:
