@@ -105,10 +105,10 @@ CHECK_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(MODEL_FLAGS) $(if $(MASK),--mask $(
   --seeds $(SEEDS) --images $(IMAGES) $(if $(ONLY),--only "$(ONLY)") $(ARGS)
 
 check: $(INSTALLED)  ## Every kind of attack of SUITE on the trained models, or on MODEL, and what makes the figures doubtful
-	@$(PY) -m experiments.check --suite $(SUITE) $(CHECK_FLAGS) --results $(RESULTS)/check
+	@$(PY) -m experiments.check --suite $(SUITE) $(CHECK_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,check)
 
 curve: $(INSTALLED)  ## What falls to stickers of growing area, in a table and a figure
-	@$(PY) -m experiments.check --curve $(CHECK_FLAGS) --results $(RESULTS)/curve
+	@$(PY) -m experiments.check --curve $(CHECK_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,curve)
 
 ablation: $(INSTALLED)  ## Section 3.1: the blur after each layer, under the attack of `make blackbox`
 	@$(PY) -m experiments.ablation $(BLACKBOX_FLAGS) --results $(RESULTS)/ablation

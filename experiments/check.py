@@ -20,17 +20,18 @@ from experiments import arguments, cli, own_model
 def main(argv: list[str] | None) -> None:
     """Train what is not trained, attack what is not attacked, write and print the table."""
     options = _parse(argv)
+    kind = "curve" if options.curve else "check"
     models, data, facts = _own(options) if options.model is not None else _trained(options)
     run = check(
         models,
         data,
-        results=options.results / models[0].name if options.model is not None else options.results,
+        results=options.results if options.model is None else options.results / models[0].name / kind,
         threat_model=ThreatModel(mask=options.mask, images=options.images, label=options.only),
         suite="" if options.curve else options.suite,
         areas=AREAS if options.curve else (),
         seeds=tuple(dict.fromkeys(options.seeds)),
         precision=options.precision,
-        kind="curve" if options.curve else "check",
+        kind=kind,
         preset=options.preset,
         **facts,
     )

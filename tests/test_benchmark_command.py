@@ -64,7 +64,7 @@ def test_the_program_checks_a_model_of_ones_own(folder: Path, capsys: pytest.Cap
     model = ["--model", str(folder / "mine.keras"), "--victims", str(folder / "photos"), "--label", "stop"]
     check.main([*model, "--suite", "quick", "--results", str(folder / "check")])
     assert "per image" in capsys.readouterr().out
-    assert (folder / "check" / "mine" / "check.md").is_file()
+    assert (folder / "check" / "mine" / "check" / "check.md").is_file()
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 import dataclasses
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from blurnet_tf import CLASS_NAMES
-from blurnet_tf.data.split import Split
+from blurnet_tf.data import synthetic
+from blurnet_tf.data.split import Split, read_split, save_split
 
 
 def make(**changes: object) -> Split:
@@ -48,3 +50,15 @@ def test_the_checksum_changes_with_each_part() -> None:
     ]
     assert make().sha256() == split.sha256()
     assert len({split.sha256(), *(other.sha256() for other in others)}) == 5
+
+
+def test_a_stored_split_is_the_same(tmp_path: Path) -> None:
+    victims = synthetic.victim_split()
+    some = victims.select(victims.labels == victims.labels[0]).select([2, 0])
+    assert some.ids == (victims.ids[2], victims.ids[0])
+    save_split(tmp_path / "some.npz", some)
+    assert read_split(tmp_path / "some.npz").sha256() == some.sha256()
+    for damaged in (b"", (tmp_path / "some.npz").read_bytes()[:200], b"no archive"):
+        (tmp_path / "some.npz").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"some\.npz must hold images"):
+            read_split(tmp_path / "some.npz")

@@ -160,11 +160,15 @@ def _with_maps(model: Model, layers: tuple[str, ...]) -> Callable[[Any], tuple[A
     if not layers:
         return lambda images: (model(images), {})
     network: Any = model
-    known = [layer.name for layer in network.layers] if isinstance(model, keras.Model) and network.inputs else []
+    known = (
+        [layer.name for layer in network.layers]
+        if isinstance(model, keras.Model) and getattr(network, "inputs", None)
+        else []
+    )
     for layer in layers:
         if layer not in known:
             names = ", ".join(known) or "no layers, because it is no functional Keras model"
             raise ValueError(f"`layer` must be a layer of the model. Received: layer={layer!r}; the model has {names}")
     outputs = {name: network.get_layer(name).output for name in layers}
-    tapped = keras.Model(network.input, [network.output, outputs])
+    tapped = keras.Model(network.inputs[0], [network.outputs[0], outputs])
     return lambda images: tuple(tapped(images))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,8 +113,9 @@ def save_split(path: Path, split: Split) -> None:
 def read_split(path: Path) -> Split:
     """Read the file of `save_split`; ValueError if it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # NumPy leaves a file open if it is no whole archive.
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names = {name: tuple(arrays[name].tolist()) for name in ("ids", "class_names")}
             return Split(images=arrays["images"], labels=arrays["labels"], **names)
-    except (KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} must hold images that `save_split` wrote. Received: {error}") from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from blurnet_tf.attacks.batches import batches
 from blurnet_tf.attacks.contract import Attack, AttackResult
 from blurnet_tf.attacks.expectation import Expectation
 from blurnet_tf.attacks.inputs import Model
@@ -18,7 +18,10 @@ from blurnet_tf.evaluation.records import Record
 from blurnet_tf.evaluation.scoring import PlainSticker, predict, score
 
 VIEWS = 5
-"""How many draws of a view each image is scored under."""
+"""How many draws of a view each image is scored under. Another number changes cells: raise `FORMAT` of `runs.cells`."""
+
+DRAWS = 20
+"""How many random colours `cover` tries."""
 
 
 def other_classes(split: Split) -> tuple[int, ...]:
@@ -72,10 +75,7 @@ def attack_and_score(
     split = split if scored is None else scored
     records = []
     for name, victim in ({source: model} if victims is None else victims).items():
-        for draw in range(VIEWS if view else 1):
-            look = functools.partial(_look, view, draw)
-            seen = dataclasses.replace(split, images=look(split.images), ids=tuple(
-                f"{one}@{draw}" if view else one for one in split.ids))  # fmt: skip
+        for look, seen in _views(view, split):
             known: dict[str, Any] = {"source": source, "victim": name, "clean": predict(victim, seen.images)}
             for iterate in iterates:
                 for run, target in enumerate(result.targets or (None,)):
@@ -92,23 +92,57 @@ def clean_records(model: Model, split: Split, *, name: str) -> list[Record]:
     return score(model, split, split.images, attack=PlainSticker("clean"), **known)
 
 
-def _look(view: Expectation | None, draw: int, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    # No attack has this seed in its steps, where the second number counts from 0.
-    return images if view is None else view(images, (0, -1 - draw)).numpy()
-
-
-def cover(model: Model, split: Split, mask: NDArray[np.float32], *, name: str, draws: int = 20) -> list[Record]:
+def cover(
+    model: Model,
+    split: Split,
+    mask: NDArray[np.float32],
+    *,
+    name: str,
+    colours: Sequence[Sequence[float]] | None = None,
+    view: Expectation | None = None,
+) -> list[Record]:
     """Cover the masked pixels with plain stickers and score `model`: what changes predictions without any attack.
 
-    A white and a black sticker and `draws` of a random colour, uniform in RGB; draw k is made from seed k. Each has one
-    colour: a colour for each pixel would be grey on average, and vanish behind a blur. There is a record for each
+    A white and a black sticker and `DRAWS` of a random colour, uniform in RGB; draw k is made from seed k. Each has one
+    colour: a colour for each pixel would be grey on average, and vanish behind a blur. There is a record for each view,
     sticker and image, with `attack` "white", "black" or "random", no source, digest or target, and `penalty` 0.
+
+    Args:
+        model: What is scored.
+        split: The clean images.
+        mask: float32 (H, W, 1), above 0 where the sticker is.
+        name: Of the model in the records.
+        colours: The only colours that there are, (colours, 3) in [0, 1], in place of those above. One that is neither
+            white nor black is "random", with its place in the list as its seed.
+        view: How the signs are seen, as for `attack_and_score`.
     """
-    stickers: list[tuple[PlainSticker, ArrayLike]] = [(PlainSticker("white"), 1.0), (PlainSticker("black"), 0.0)]
-    stickers += [(PlainSticker("random", draw), np.random.default_rng(draw).uniform(size=3)) for draw in range(draws)]
-    known: dict[str, Any] = {"source": "", "victim": name, "target": None, "clean": predict(model, split.images)}
+    if colours is None:
+        draws = [np.random.default_rng(draw).uniform(size=3).tolist() for draw in range(DRAWS)]
+        colours = [(1.0, 1.0, 1.0), (0.0, 0.0, 0.0), *draws]
+        stickers = [PlainSticker("white"), PlainSticker("black"), *(PlainSticker("random", k) for k in range(DRAWS))]
+    else:
+        kinds = ["white" if min(one) == 1 else "black" if max(one) == 0 else "random" for one in colours]
+        stickers = [PlainSticker(kind, place) for place, kind in enumerate(kinds)]
     records = []
-    for sticker, colour in stickers:
-        images = np.where(mask > 0, np.asarray(colour, np.float32), split.images)
-        records += score(model, split, images, attack=sticker, **known)
+    for look, seen in _views(view, split):
+        known: dict[str, Any] = {"source": "", "victim": name, "target": None, "clean": predict(model, seen.images)}
+        for sticker, colour in zip(stickers, colours, strict=True):
+            images = np.where(mask > 0, np.asarray(colour, np.float32), split.images)
+            records += score(model, seen, look(images), attack=sticker, **known)
     return records
+
+
+def _views(view: Expectation | None, split: Split) -> Iterator[tuple[Callable[[Any], Any], Split]]:
+    """Yield how images are seen, and the clean ones so seen: as they are, or under each draw of a view."""
+    if view is None:
+        yield (lambda images: images), split
+        return
+    for draw in range(VIEWS):
+
+        def look(images: NDArray[np.float32], draw: int = draw) -> NDArray[np.float32]:
+            # No attack has these seeds in its steps, where the second number counts from 0; each batch has its own.
+            parts = enumerate(batches(images))
+            return np.concatenate([view(images[part], (place, -1 - draw)).numpy() for place, part in parts])
+
+        ids = tuple(f"{one}@{draw}" for one in split.ids)
+        yield look, dataclasses.replace(split, images=look(split.images), ids=ids)

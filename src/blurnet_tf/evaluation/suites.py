@@ -52,6 +52,18 @@ class Trial:
     layer: bool = False
     transfer: bool = False
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and self.name.strip()):
+            raise ValueError(f"`name` must be a name. Received: name={self.name!r}")
+        if not isinstance(self.attack, Attack):
+            raise ValueError(f"`attack` must be an Attack. Received: attack={self.attack!r}")
+        if self.held_out and self.attack.per_image:
+            raise ValueError(f"`held_out` needs one sticker for all images. Received: {self.name}, one for each")
+        if self.layer and not isinstance(self.attack, RP2):
+            raise ValueError(f"`layer` needs RP2, for its penalties. Received: {self.name}, {self.attack.name}")
+        if self.transfer and (self.large or self.held_out):
+            raise ValueError(f"`transfer` is of stickers in the mask, on all images. Received: {self.name}")
+
     def of_layer(self, layer: str) -> Trial:
         """Return the trial with the total variation of a layer's maps in its objective."""
         term = MapsTotalVariation(layer=layer, weight=PENALTY_WEIGHT)
@@ -137,6 +149,10 @@ def trials_of(suite: str | Sequence[Attack | Trial]) -> tuple[Trial, ...]:
                 f"`suite` must be one of {', '.join(map(repr, SUITES))}, or a list of attacks. Received: {suite!r}"
             )
         return SUITES[suite]
+    if not isinstance(suite, Sequence):
+        raise ValueError(
+            f"`suite` must be one of {', '.join(map(repr, SUITES))}, or a list of attacks. Received: {suite!r}"
+        )
     trials = tuple(
         one if isinstance(one, Trial) else Trial(name=f"{one.name} {one.digest}", attack=one)
         for one in suite

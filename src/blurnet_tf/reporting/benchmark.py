@@ -39,8 +39,8 @@ CHECK_NOTE = (
     "White, any colour: plain paint in the mask, without an attack; any: the worst of white, black and 20 random "
     "colours. Shared: the strongest sticker for all signs; per image: one for each sign; no gradient: the strongest "
     "attack that takes none; transfer: stickers made on the other models; held out: a sticker on signs that the attack "
-    "had not seen; whole sign: the octagon painted. Union: signs that anything inside the sticker mask breaks, with "
-    "the 95% Wilson interval. docs/flags.md explains the flags."
+    "had not seen; whole sign: the octagon painted. Union: signs that anything inside the sticker mask breaks, plain "
+    "paint included, with the 95% Wilson interval. docs/flags.md explains the flags."
 )
 TRIAL_NOTE = (
     "Per cent of the signs whose prediction changes: by the worst target, and by at least one; best: at the best step "
@@ -56,7 +56,8 @@ class BenchmarkResult:
         name: The model.
         accuracy: Share of the clean images that get their label.
         rows: A row for each trial.
-        union: Share of images that any attack inside the sticker mask breaks.
+        union: Share of images that anything inside the sticker mask breaks, with any seed, plain paint included; `None`
+            if no trial is about the images as the threat model has them.
         floor: What plain stickers break.
         flags: What makes the figures doubtful; each has a name and a sentence, and a section of docs/flags.md.
         curve: Rows by area of the stickers; empty unless `areas` were asked for.
@@ -68,7 +69,7 @@ class BenchmarkResult:
     name: str
     accuracy: Share
     rows: tuple[TrialRow, ...]
-    union: Share
+    union: Share | None
     floor: FloorRow
     flags: tuple[Flag, ...]
     curve: tuple[CurveRow, ...]
@@ -106,11 +107,12 @@ def benchmark(
     *,
     threat_model: ThreatModel | None = None,
     suite: str | Sequence[Attack | Trial] = "standard",
-    seeds: Sequence[int] = (0,),
-    targets: Sequence[int] | None = None,
+    seeds: Sequence[int] | int = (0,),
+    targets: Sequence[int] | int | None = None,
     sources: Sequence[Any] = (),
     areas: Sequence[int] = (),
     class_names: Sequence[str] | None = None,
+    name: str | None = None,
     results: str | os.PathLike[str] = "results/benchmark",
     roots: Sequence[str | os.PathLike[str]] = ("data",),
     checkpoints: str | os.PathLike[str] = "checkpoints",
@@ -118,7 +120,9 @@ def benchmark(
 ) -> BenchmarkResult:
     """Find out whether a model withstands stickers: attacks of every kind, plain paint, and doubts about both.
 
-    Everything that is computed is stored in `results` and not computed again: a call that was killed resumes.
+    Everything that is computed is stored in `results` and not computed again: a call that was killed resumes. A model
+    that is in no file is known there by what it answers, on the images and under a few stickers, and a Keras model by
+    its weights. TensorFlow computes deterministically from then on, in the whole process.
 
     Args:
         model: A function from images, float32 (n, H, W, 3) in [0, 1], to logits (n, classes); a Keras model; the path
@@ -129,11 +133,14 @@ def benchmark(
         threat_model: Mask, images, colours and what the attacker knows; see `ThreatModel`.
         suite: "quick" (under 90 seconds for 40 images of 32x32 on two cores), "standard" (under five minutes), "full",
             or a list of attacks.
-        seeds: Of the attacks. With several, figures are means over them.
-        targets: The wanted classes of targeted attacks; by default all that are no label.
+        seeds: Of the attacks. With several, the figures of trials are means over them; what any of them breaks counts
+            for the union.
+        targets: The wanted classes of targeted trials; by default all that are no label. Where every class is one,
+            these trials are left out.
         sources: Other models, whose stickers are shown to this one.
         areas: Areas in pixels for the curve, such as `blurnet_tf.runs.benchmarks.AREAS`.
         class_names: The classes of the model, in the order of its outputs, if they are not those of the data set.
+        name: Of the model in the tables.
         results: Folder to store the cells in.
         roots: Folders of data, as for `load_dataset`.
         checkpoints: Folder in which a name is looked for.
@@ -157,8 +164,9 @@ def benchmark(
         results=Path(results),
         threat_model=threat_model,
         suite=suite,
-        seeds=seeds,
-        targets=targets,
+        seeds=(seeds,) if isinstance(seeds, int) else seeds,
+        targets=(targets,) if isinstance(targets, int) else targets,
+        name=name,
         sources=sources,
         areas=areas,
         class_names=class_names,
@@ -166,6 +174,7 @@ def benchmark(
         precision=precision,
     )
     (counted,) = count_models(stored)
+    stored.save()
     return BenchmarkResult(
         name=counted.summary.name,
         accuracy=counted.summary.accuracy,
@@ -185,8 +194,8 @@ def check_table(stored: StoredRun) -> Counted[CheckRow]:
     counts = count_models(stored)
     rows = [one.summary for one in counts]
     tables = [_summary(stored, rows), *(_trials(one) for one in counts)]
-    parts = [tables[0].markdown, *(_flag_list(one) for one in counts), *(table.markdown for table in tables[1:]),
-             TRIAL_NOTE]  # fmt: skip
+    parts = [tables[0].markdown, *(_flag_list(one) for one in counts), *(_binarization(one) for one in counts),
+             *(table.markdown for table in tables[1:]), TRIAL_NOTE]  # fmt: skip
     return Counted(stored=stored, rows=rows, tables=tables, markdown="\n\n".join(part for part in parts if part) + "\n")
 
 
@@ -197,14 +206,18 @@ def trial_rows(stored: StoredRun) -> list[TrialRow]:
 
 def model_markdown(stored: StoredRun, count: ModelCount) -> str:
     """Return all that was found out about one model."""
-    parts = [_summary(stored, [count.summary]).markdown, _flag_list(count), _trials(count).markdown, TRIAL_NOTE]
-    if count.binarization is not None:
-        one = count.binarization
-        parts.append(
-            f"Binarization test of {one.attack}: it finds an example that exists by construction on "
-            f"{one.attack_success:.1%} of {one.n} images, {one.samples} random stickers on {one.random_success:.1%}."
-        )
+    parts = [_summary(stored, [count.summary]).markdown, _flag_list(count), _binarization(count)]
+    parts += [_trials(count).markdown, TRIAL_NOTE]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _binarization(count: ModelCount) -> str:
+    if (one := count.binarization) is None:
+        return ""
+    return (
+        f"Binarization test of {one.attack} on {count.summary.title}: it finds an example that exists by construction "
+        f"on {one.attack_success:.1%} of {one.n} images, {one.samples} random stickers on {one.random_success:.1%}."
+    )
 
 
 def _count(result: BenchmarkResult) -> ModelCount:
@@ -235,7 +248,9 @@ def _summary(stored: StoredRun, rows: Sequence[CheckRow]) -> Table:
     return columns_table(caption, rows, columns, [CHECK_NOTE])
 
 
-def _interval(share: Share) -> Cell:
+def _interval(share: Share | None) -> Cell:
+    if share is None:
+        return Cell(text=DASH)
     text = f"{100 * share.value:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
     return Cell(text=text, value=share.value)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from blurnet_tf.evaluation import metrics
-from blurnet_tf.evaluation.benchmark import Floor, TrialCount, Tried, broken, count_trial, trial_flags
+from blurnet_tf.evaluation.attacking import VIEWS
+from blurnet_tf.evaluation.benchmark import Floor, TrialCount, Tried, broken, count_trial, right, trial_flags
 from blurnet_tf.evaluation.binarization import BinarizationResult
 from blurnet_tf.evaluation.flags import FLAGS, Flag
 from blurnet_tf.evaluation.metrics import Rate, Spread
@@ -49,9 +50,9 @@ class TrialRow:
 class FloorRow:
     """Predictions that plain stickers change: white, black, random ones on average, and the worst colour of all."""
 
-    white: Share
-    black: Share
-    random: float
+    white: Share | None
+    black: Share | None
+    random: float | None
     worst: float
 
 
@@ -65,7 +66,7 @@ class CurveRow:
     area: int
     shared: SeedShare | None
     per_image: SeedShare | None
-    floor_white: Share
+    floor_white: Share | None
     floor_worst: float
 
 
@@ -87,15 +88,16 @@ class CheckRow:
 
     `shared`: the worst sticker for all images; `per_image`: a sticker for each; `gradient_free`, `transfer` and
     `held_out` likewise, of attacks without gradients, of stickers made on other models, and of shared ones on images
-    that the attack had not seen; `large`: with the whole octagon painted; `union`: images that anything inside the
-    sticker mask breaks. `accuracy` is of the clean images, `test_accuracy` of the held-out ones.
+    that the attack had not seen; `large`: with the whole octagon painted. `union`: images that anything inside the
+    sticker mask breaks, with any seed, plain paint included; `robust_accuracy`: those that are right when clean and
+    that nothing breaks. `accuracy` is of the clean images, `test_accuracy` of the held-out ones. `None`: not tried.
     """
 
     name: str
     title: str
     accuracy: Share
     test_accuracy: Share | None
-    floor_white: Share
+    floor_white: Share | None
     floor_worst: float
     shared: Share | None
     per_image: Share | None
@@ -103,7 +105,8 @@ class CheckRow:
     transfer: Share | None
     held_out: Share | None
     large: Share | None
-    union: Share
+    union: Share | None
+    robust_accuracy: Share | None
     flags: tuple[str, ...]
     n: int
 
@@ -135,14 +138,14 @@ def curve_rows(stored: StoredRun) -> list[CurveRow]:
         mine = [one for one in stored.run.trials if one.model == row.name and one.family not in SUITE_MASKS]
         for place in dict.fromkeys((one.family, one.area) for one in mine):
             here = [one for one in mine if (one.family, one.area) == place]
-            (floor,) = (_floor(stored, one) for one in here if one.role == "floor")
+            (floor,) = (Floor.of(_records(stored, one)) for one in here if one.role == "floor")
             trials = [one for one in here if one.role == "trial"]
             rows.append(
                 CurveRow(
                     model=row.name, title=row.title, family=place[0], area=place[1],
                     shared=_strongest(stored, [one for one in trials if not one.per_image]),
                     per_image=_strongest(stored, [one for one in trials if one.per_image]),
-                    floor_white=Share.of(floor.white), floor_worst=floor.worst,
+                    floor_white=_rate(floor.white), floor_worst=floor.worst,
                 )
             )  # fmt: skip
     return rows
@@ -182,65 +185,86 @@ def half_area(success: dict[int, float]) -> float | None:
 def _count_model(stored: StoredRun, name: str, title: str) -> ModelCount:
     mine = [one for one in stored.run.trials if one.model == name and one.family in SUITE_MASKS]
     asked = {one.role: stored.cell(one.cell) for one in mine if one.role in ("probe", "test", "binarization")}
-    (floor,) = (_floor(stored, one) for one in mine if one.role == "floor")
+    (plain,) = (one for one in mine if one.role == "floor")
     trials = [one for one in mine if one.role in ("trial", "transfer")]
     places = dict.fromkeys((one.role, one.trial, one.source) for one in trials)
     grouped = [[one for one in trials if (one.role, one.trial, one.source) == place] for place in places]
-    inside = [one for one in trials if one.family == "sticker" and not one.held_out and not one.viewed]
-    made = [one for one in inside if one.role == "trial"]
-    shown = [record for one in inside if one.role == "transfer" for record in _records(stored, one)]
-    transfer = count_trial(shown) if shown else None
-    large = _strongest(stored, [one for one in trials if one.family == "large"])
-    clean = asked["probe"].records
-    records = [record for one in inside for record in _records(stored, one)]
-    tested = {record.image for record in records or clean}
+    made = [one for one in trials if one.role == "trial"]
+    inside = [one for one in made if one.inside]
+    shown = [one for one in trials if one.role == "transfer"]
+    clean, floor = asked["probe"].records, Floor.of(_records(stored, plain))
+    everything = _all(stored, [*inside, *shown, plain])
     binarization = None
     if "binarization" in asked:
         binarization = BinarizationResult(**{key: value.item() for key, value in asked["binarization"].arrays.items()})
-    tried = [_tried(stored, group) for group in grouped if group[0] in made]
-    flags = _unique(
-        [
-            *trial_flags(tried, floor, transfer, None if large is None else large.value),
-            *(
-                flag
-                for role in ("probe", "test")
-                if role in asked
-                for flag in probe_flags(asked[role].arrays, stored.run.class_names)
-            ),
-            *_facts_flags(stored, name),
-            *([] if binarization is None or (missed := binarization.flag()) is None else [missed]),
-        ]
-    )
+    flags = _flags(stored, name, grouped, plain)
+    flags += [] if binarization is None or (missed := binarization.flag()) is None else [missed]
+    first = {flag.name: flag for flag in reversed(flags)}
+    flags = [first[known] for known in FLAGS if known in first]
     summary = CheckRow(
         name=name, title=title, n=len(clean),
         accuracy=Share.of(metrics.accuracy(clean)),
         test_accuracy=Share.of(metrics.accuracy(asked["test"].records)) if "test" in asked else None,
-        floor_white=Share.of(floor.white), floor_worst=floor.worst,
-        shared=_strongest(stored, [one for one in made if not one.per_image]),
-        per_image=_strongest(stored, [one for one in made if one.per_image]),
-        gradient_free=_strongest(stored, [one for one in made if one.gradient_free]),
-        transfer=None if transfer is None else Share.of(Rate(len(transfer.broken), transfer.n)),
-        held_out=_strongest(stored, [one for one in trials if one.held_out]),
-        large=large,
-        union=Share.of(Rate(len(broken(records)), len(tested))),
+        floor_white=_rate(floor.white), floor_worst=floor.worst,
+        shared=_strongest(stored, [one for one in inside if not one.per_image]),
+        per_image=_strongest(stored, [one for one in inside if one.per_image]),
+        gradient_free=_strongest(stored, [one for one in inside if one.gradient_free]),
+        transfer=_share_of_images(_all(stored, shown), plain, broken) if shown else None,
+        held_out=_strongest(stored, [one for one in made if one.held_out]),
+        large=_strongest(stored, [one for one in made if one.family == "large"]),
+        union=_share_of_images(everything, plain, broken) if inside else None,
+        robust_accuracy=_share_of_images(everything, plain, _standing) if inside else None,
         flags=tuple(flag.name for flag in flags),
     )  # fmt: skip
-    plain = FloorRow(white=Share.of(floor.white), black=Share.of(floor.black), random=floor.random, worst=floor.worst)
+    painted = FloorRow(white=_rate(floor.white), black=_rate(floor.black), random=floor.random, worst=floor.worst)
     rows = tuple(_trial_row(stored, group) for group in grouped)
-    return ModelCount(summary=summary, rows=rows, floor=plain, flags=flags, binarization=binarization)
+    return ModelCount(summary=summary, rows=rows, floor=painted, flags=tuple(flags), binarization=binarization)
 
 
-def _facts_flags(stored: StoredRun, name: str) -> list[Flag]:
+def _flags(stored: StoredRun, name: str, grouped: Sequence[Sequence[TrialCell]], plain: TrialCell) -> list[Flag]:
+    """Return the flags of one model, those of the binarization test left out; a name may stand there twice."""
+    found: list[Flag] = []
+    floor = right(_records(stored, plain))
+    if floor:  # of a model that gets nothing right there is nothing to break
+        trials = [group for group in grouped if group[0].role == "trial"]
+        shown = right(_all(stored, [one for group in grouped for one in group if one.role == "transfer"]))
+        found += trial_flags(
+            [_tried(stored, group) for group in trials if group[0].inside],
+            Floor.of(floor).worst,
+            (broken(shown), len({record.image for record in shown})) if shown else None,
+            max((_tried(stored, group).share for group in trials if group[0].family == "large"), default=None),
+        )
+    for role, words in (("probe", ""), ("test", "Of the held-out images: ")):
+        for one in stored.run.trials:
+            if (one.model, one.role) == (name, role):
+                flags = probe_flags(stored.cell(one.cell).arrays, stored.run.class_names)
+                found += [Flag(flag.name, f"{words}{flag.sentence}") for flag in flags]
     (facts,) = (row.extra for row in stored.run.rows if row.name == name)
-    if not facts.get("probabilities"):
-        return []
-    return [Flag("not_logits", "The answers lie in [0, 1] and sum to 1; their logarithm was attacked.")]
+    if facts.get("probabilities"):
+        found.append(Flag("not_logits", "The answers lie in [0, 1] and sum to 1; their logarithm was attacked."))
+    return found
 
 
-def _unique(flags: Sequence[Flag]) -> tuple[Flag, ...]:
-    """Return one flag of each name, the first, in the order of `FLAGS`."""
-    first = {flag.name: flag for flag in reversed(flags)}
-    return tuple(first[name] for name in FLAGS if name in first)
+def _standing(records: Sequence[Record]) -> set[str]:
+    """Return the images that are right when clean and that no record breaks."""
+    return {record.image for record in right(records)} - broken(records)
+
+
+def _share_of_images(
+    records: Sequence[Record], plain: TrialCell, which: Callable[[Sequence[Record]], Collection[str]]
+) -> Share:
+    n = len({record.image for record in records})
+    value, signs = len(which(records)) / n, _signs(n, plain)
+    return Share(value, *metrics.wilson(value, signs), signs)
+
+
+def _signs(n: int, one: TrialCell) -> int:
+    """Return how many different images `n` are: under a view each is looked at `VIEWS` times."""
+    return n // VIEWS if one.viewed else n
+
+
+def _rate(rate: Rate | None) -> Share | None:
+    return None if rate is None else Share.of(rate)
 
 
 def _records(stored: StoredRun, one: TrialCell) -> list[Record]:
@@ -250,22 +274,17 @@ def _records(stored: StoredRun, one: TrialCell) -> list[Record]:
     return records
 
 
-def _floor(stored: StoredRun, one: TrialCell) -> Floor:
-    return Floor.of(_records(stored, one))
-
-
-def _of_iterates(stored: StoredRun, cells: Sequence[TrialCell]) -> dict[str, TrialCount]:
-    records = [record for one in cells for record in _records(stored, one)]
+def _of_iterates(records: Sequence[Record]) -> dict[str, TrialCount]:
     by_iterate = {name: [record for record in records if record.iterate == name] for name in ITERATES}
     return {name: count_trial(some) for name, some in by_iterate.items() if some}
 
 
 def _trial_row(stored: StoredRun, cells: Sequence[TrialCell]) -> TrialRow:
     first, inputs = cells[0], stored.cell(cells[0].cell).inputs
-    counts = _of_iterates(stored, cells)
+    counts = _of_iterates(_all(stored, cells))
 
     def share(iterate: str, spread: str) -> SeedShare | None:
-        return _share(getattr(counts[iterate], spread), counts[iterate].n) if iterate in counts else None
+        return _share(getattr(counts[iterate], spread), counts[iterate].n, first) if iterate in counts else None
 
     last, union = share("last", "worst"), share("last", "union")
     if last is None or union is None:
@@ -275,15 +294,18 @@ def _trial_row(stored: StoredRun, cells: Sequence[TrialCell]) -> TrialRow:
         role=first.role, attack=_records(stored, first)[0].attack, steps=inputs["attack"].get("steps"),
         per_image=first.per_image, targets=len(inputs["targets"]), seeds=len({one.seed for one in cells}),
         area=first.area, worst=last, union=union,
-        best_worst=share("best", "worst"), best_union=share("best", "union"), n=counts["last"].n,
+        best_worst=share("best", "worst"), best_union=share("best", "union"), n=last.n,
     )  # fmt: skip
 
 
 def _tried(stored: StoredRun, cells: Sequence[TrialCell]) -> Tried:
-    first, counts = cells[0], _of_iterates(stored, cells)
+    first, records = cells[0], right(_all(stored, cells))
+    best = max(_of_iterates(records).values(), key=lambda count: _figure(first, count).mean)
     return Tried(
         name=first.trial,
-        count=max(counts.values(), key=lambda count: _figure(first, count).mean),
+        count=best,
+        broken=broken(records),
+        signs=_signs(best.n, first),
         per_image=first.per_image,
         gradient_free=first.gradient_free,
         longer_than=first.longer_than,
@@ -295,13 +317,19 @@ def _strongest(stored: StoredRun, cells: Sequence[TrialCell]) -> SeedShare | Non
     found = []
     for trial in dict.fromkeys(one.trial for one in cells):
         some = [one for one in cells if one.trial == trial]
-        found += [_share(_figure(some[0], count), count.n) for count in _of_iterates(stored, some).values()]
+        counts = _of_iterates(_all(stored, some)).values()
+        found += [_share(_figure(some[0], count), count.n, some[0]) for count in counts]
     return max(found, key=lambda share: share.value, default=None)
+
+
+def _all(stored: StoredRun, cells: Sequence[TrialCell]) -> list[Record]:
+    return [record for one in cells for record in _records(stored, one)]
 
 
 def _figure(one: TrialCell, count: TrialCount) -> Spread:
     return count.union if one.per_image else count.worst
 
 
-def _share(spread: Spread, n: int) -> SeedShare:
-    return SeedShare(spread.mean, *metrics.wilson(spread.mean, n), n, spread.least, spread.most)
+def _share(spread: Spread, n: int, one: TrialCell) -> SeedShare:
+    signs = _signs(n, one)
+    return SeedShare(spread.mean, *metrics.wilson(spread.mean, signs), signs, spread.least, spread.most)

@@ -35,8 +35,7 @@ def curve_table(stored: StoredRun) -> Counted[CurveRow]:
         ("", Cell, "title"), ("mask", Cell, "family"), ("white", count_cell, "floor_white"),
         ("shared", count_cell, "shared"), ("per image", count_cell, "per_image"),
     ]  # fmt: skip
-    first = next(share for row in rows if (share := row.per_image or row.shared))
-    caption = f"Success by sticker area: {first.n} signs ({stored.run.data['title']})"
+    caption = f"Success by sticker area: {stored.run.data['n']} signs ({stored.run.data['title']})"
     tables = [
         columns_table("The area at which half of the signs fall", half_rows(rows), halves, [HALF_NOTE]),
         columns_table(caption, rows, columns, [NOTE]),
@@ -62,6 +61,8 @@ def curve_figure(rows: Sequence[CurveRow]) -> Figure:
                 mine = [row for row in rows if (row.model, row.family) == (name, family)]
                 points = [(row.area, 100 * share.value) for row in mine if (share := getattr(row, field)) is not None]
                 place = looks[name]
+                if not points:
+                    continue
                 axis.plot(
                     *zip(*points, strict=True), label=label, markersize=3, linewidth=1.1,
                     color=COLOURS[place % len(COLOURS)], marker=MARKERS[place % len(MARKERS)],

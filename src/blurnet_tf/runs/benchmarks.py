@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.attacks import RP2, Attack, MaskSearch, Palette, bars, load_mask, scattered
+from blurnet_tf.attacks.bases import Paint, Pixels
+from blurnet_tf.attacks.inputs import check_seed, check_targets
 from blurnet_tf.attacks.masks import bundled, resize_mask
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.evaluation.attacking import other_classes
@@ -16,7 +18,7 @@ from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.suites import CURVE, SUITES, Trial, trials_of
 from blurnet_tf.runs.cells import CellSpec, ImagesSpec, MaskSpec
 from blurnet_tf.runs.experiments import AS_SAVED, MOST_TARGETS
-from blurnet_tf.runs.own import Candidate, candidate
+from blurnet_tf.runs.own import Candidate, candidate, file_name
 from blurnet_tf.runs.run import CELLS, Run, StoredRun, TrialCell
 from blurnet_tf.runs.setting import Setting
 from blurnet_tf.runs.store import fill
@@ -41,6 +43,7 @@ def check(
     sources: Sequence[Any] = (),
     areas: Sequence[int] = (),
     class_names: Sequence[str] | None = None,
+    name: str | None = None,
     checkpoints: Path | None = None,
     training_data: Dataset | None = None,
     precision: str = "auto",
@@ -62,6 +65,7 @@ def check(
         sources: More models whose stickers are shown to `models`, which show theirs to each other, too.
         areas: Sticker areas of the curve; none by default.
         class_names: The classes of the models, if they are not those of the data set.
+        name: Of the first model, in the tables.
         checkpoints: Folder in which names of models are looked for.
         training_data: What the models were trained and tested on: its held-out images are asked about, too.
         precision: What the attacks compute in: "auto", "float32" or "mixed_bfloat16". Scoring is in float32.
@@ -71,19 +75,27 @@ def check(
     Raises:
         ValueError: An argument is none of these, or two models have the same name.
     """
-    trials, folder, threat = () if suite == "" else trials_of(suite), Path(results), threat_model or ThreatModel()
+    threat, folder = ThreatModel() if threat_model is None else threat_model, Path(results)
+    trials = () if areas and suite == "" else trials_of(suite)
+    _check_arguments(dataset, threat, seeds, areas)
     names = None if class_names is None else tuple(class_names)
     setting, scored = threat.load(dataset, class_names=names, folder=folder)
-    found = [candidate(model, setting.images.images, checkpoints=checkpoints) for model in [*models, *sources]]
+    given: dict[str, Any] = {"outputs": len(setting.images.class_names), "checkpoints": checkpoints}
+    found = [
+        candidate(model, setting.images.images, setting.mask, name=name if place == 0 else None, **given)
+        for place, model in enumerate([*models, *sources])
+    ]
     rows = [one.subject.row.name for one in found]
-    if not models or len(set(rows)) < len(rows) or not seeds or len(set(seeds)) < len(seeds):
+    if not models or len(set(rows)) < len(rows):
         raise ValueError(
-            "`models` must be at least one, each with a name of its own, and `seeds` at least one, each once. "
-            f"Received: models {', '.join(rows) or 'none'}; seeds {', '.join(map(str, seeds)) or 'none'}"
+            "Models, and those whose stickers are shown to them, must be at least one, each with a name of its own: "
+            f"name= gives one. Received: {', '.join(rows) or 'none'}"
         )
     dtype, reason = resolve(precision)
     tested = training_data if training_data is not None and "test" in training_data.loaders else None
     plan = _Plan(setting, scored, threat, tuple(seeds), _wanted(setting, trials, targets), dtype, folder)
+    for one in found[: len(models)]:
+        plan.explain(one, trials or CURVE)
     planned = [cell for one in found[: len(models)] for cell in plan.of_model(one, trials, tested)]
     planned += plan.transfers(found, len(models), trials)
     planned += [cell for one in found[: len(models)] for cell in plan.of_areas(one, tuple(areas))]
@@ -95,7 +107,7 @@ def check(
         kind=kind,
         rows=tuple(dataclasses.replace(one.subject.row, extra={**one.subject.row.extra, **one.facts,
             "differentiable": one.differentiable}) for one in found[: len(models)]),
-        cells=tuple(spec.folder for spec, _ in planned if spec.kind == "attack"),
+        cells=tuple(dict.fromkeys(spec.folder for spec, _ in planned if spec.kind == "attack")),
         floors=tuple(spec.folder for spec, _ in planned if spec.kind == "plain"),
         attack=(trials or CURVE)[0].attack.to_config(),
         environment=environment(),
@@ -122,6 +134,35 @@ class _Plan:
     targets: tuple[int, ...]
     dtype: str
     folder: Path
+
+    def explain(self, model: Candidate, trials: Sequence[Trial]) -> None:
+        """Say which trials are left out for a model, and why; ValueError if all are."""
+        reasons = {trial.name: self._obstacle(model, trial) for trial in trials}
+        left_out = [f"{name} ({reason})" for name, reason in reasons.items() if reason]
+        if len(left_out) == len(trials):
+            raise ValueError(
+                f"The suite must have an attack that can be made on {model.subject.row.name}. Left out: "
+                f"{', '.join(left_out)}"
+            )
+        if left_out:
+            print(f"{model.subject.row.name}: left out are {', '.join(left_out)}", flush=True)
+
+    def _obstacle(self, model: Candidate, trial: Trial) -> str:
+        """Return why a trial cannot be made on a model, or is not of this threat model; "" if it can."""
+        attack, colours = trial.attack, self.threat.colours is not None
+        if trial.targeted and not self.targets:
+            return "every class is the label of an image"
+        if trial.layer and not model.layer:
+            return "it needs a functional Keras model with a convolution"
+        if attack.differentiates and not model.differentiable:
+            return "the model has no gradient"
+        if self.threat.sharing != "both" and attack.per_image != (self.threat.sharing == "per_image"):
+            return f"the threat model has sharing={self.threat.sharing!r}"
+        if trial.held_out and (self.scored is not None or len(self.setting.images) < 2):
+            return "the images to score are given" if self.scored else "there is one image alone"
+        if colours and not (isinstance(attack, RP2) and isinstance(attack.parts["basis"], (Paint, Pixels))):
+            return "it cannot keep to the colours of the threat model"
+        return ""
 
     def of_model(self, model: Candidate, trials: Sequence[Trial], tested: Dataset | None) -> Iterator[Planned]:
         """Yield what one model is asked, its floor, and the attacks on it."""
@@ -177,25 +218,14 @@ class _Plan:
     def _allowed(self, model: Candidate, trials: Sequence[Trial]) -> Iterator[Trial]:
         """Yield the trials that the threat model allows and that can be made on the model."""
         for one in trials:
-            trial = one
-            if trial.layer:
-                if not model.layer:
-                    continue
-                trial = trial.of_layer(model.layer)
+            if self._obstacle(model, one):
+                continue
+            trial = one.of_layer(model.layer) if one.layer else one
             attack: Any = trial.attack
-            if attack.differentiates and not model.differentiable:
-                continue
-            if self.threat.sharing != "both" and attack.per_image != (self.threat.sharing == "per_image"):
-                continue
-            if trial.held_out and (self.scored is not None or len(self.setting.images) < 2):
-                continue
-            if isinstance(attack, RP2):
-                if self.threat.colours is not None:
-                    attack = dataclasses.replace(attack, basis=Palette(self.threat.colours), norm=None)
-                if self.threat.expectation is not None:
-                    attack = dataclasses.replace(attack, expectation=self.threat.expectation)
-            elif self.threat.colours is not None:  # any colour is theirs
-                continue
+            if isinstance(attack, RP2) and self.threat.colours is not None:
+                attack = dataclasses.replace(attack, basis=Palette(self.threat.colours), norm=None)
+            if isinstance(attack, RP2) and self.threat.expectation is not None:
+                attack = dataclasses.replace(attack, expectation=self.threat.expectation)
             yield dataclasses.replace(trial, attack=attack)
 
     def _trial(
@@ -211,7 +241,7 @@ class _Plan:
     ) -> Planned:
         attack: Any = dataclasses.replace(trial.attack, **_seed(trial.attack, seed))
         view = getattr(attack, "expectation", None) or self.threat.expectation
-        name, source = trial.name.replace(", ", "-").replace(" ", "-"), model.subject.spec
+        name, source = file_name(trial.name.replace(", ", "-")), model.subject.spec
         where = f"_{family}-{area}" if family in (*FAMILIES, OCTAGON) else ""
         spec = self._spec(
             model,
@@ -237,7 +267,8 @@ class _Plan:
             per_image=attack.per_image,
             gradient_free=not attack.differentiates,
             held_out=trial.held_out,
-            viewed=view is not None and self.threat.expectation is None,
+            viewed=view is not None,
+            inside=family == "sticker" and not trial.held_out and (view is None or self.threat.expectation is not None),
             longer_than=trial.longer_than,
         )
 
@@ -249,10 +280,20 @@ class _Plan:
     def _floor(self, model: Candidate, mask: MaskSpec, family: str, area: int) -> Planned:
         name = model.subject.spec.name
         where = "" if family == "sticker" else f"_{family}-{area}"
+        view = self.threat.expectation
         spec = self._spec(
-            model, f"{name}{where}_floor", mask, kind="plain", images=self.scored or self.setting.images_spec
+            model,
+            f"{name}{where}_floor",
+            mask,
+            kind="plain",
+            images=self.scored or self.setting.images_spec,
+            colours=self.threat.colours or (),
+            view=view and view.to_config(),
         )
-        return spec, TrialCell(cell=spec.folder, model=name, role="floor", family=family, area=area)
+        return spec, TrialCell(
+            cell=spec.folder, model=name, role="floor", family=family, area=area, viewed=view is not None,
+            inside=family == "sticker",
+        )  # fmt: skip
 
     def _spec(self, model: Candidate, name: str, mask: MaskSpec | None, **fields: Any) -> CellSpec:
         known = {"images": self.setting.images_spec, "victims": (model.subject.spec,)}
@@ -262,15 +303,45 @@ class _Plan:
         return resize_mask(load_mask(bundled("octagon.png")), self.setting.images.images.shape[1:3])
 
 
-def _wanted(setting: Setting, trials: Sequence[Trial], targets: Sequence[int] | None) -> tuple[int, ...]:
-    """Return the wanted classes; of more than `MOST_TARGETS` those that are named must do."""
-    if targets is not None or not any(trial.targeted for trial in trials):
-        return tuple(targets or ())
-    others = other_classes(setting.images)
-    if not 0 < len(others) <= MOST_TARGETS:
+def _check_arguments(dataset: Any, threat: Any, seeds: Any, areas: Any) -> None:
+    """Raise ValueError for what would end in Python's own words, or only after all attacks."""
+    if not isinstance(dataset, Dataset | None):
         raise ValueError(
-            f"`targets` must name the classes to attack towards where not 1 to {MOST_TARGETS} are no label of an "
-            f"image. Received: {len(others)} of {len(setting.images.class_names)} classes"
+            "`dataset` must be the name of a data set or what `load_dataset` returns; images of your own go into "
+            f"ThreatModel(images=...). Received: {type(dataset).__name__}"
+        )
+    if not isinstance(threat, ThreatModel):
+        raise ValueError(f"`threat_model` must be a ThreatModel. Received: {threat!r}")
+    for name, values, least in (("seeds", seeds, 1), ("areas", areas, 0)):
+        listed = isinstance(values, (list, tuple, range))
+        if not listed or len(set(values)) < len(values) or len(values) < least:
+            raise ValueError(f"`{name}` must be a list of different integers. Received: {name}={values!r}")
+        for value in values:
+            (check_seed if name == "seeds" else check_area)(name, value)
+
+
+def check_area(name: str, value: Any) -> None:
+    """Raise ValueError unless every family of masks has one of this area."""
+    for draw in FAMILIES.values():
+        try:
+            draw(value)
+        except ValueError as error:
+            raise ValueError(f"`{name}` must be pixels of an image of 32x32. Received: {value!r}: {error}") from error
+
+
+def _wanted(setting: Setting, trials: Sequence[Trial], targets: Sequence[int] | None) -> tuple[int, ...]:
+    """Return the wanted classes, none where every class is a label; more than `MOST_TARGETS` must be named."""
+    names, labels = setting.images.class_names, set(setting.images.labels.tolist())
+    if targets is not None:
+        wanted = tuple(check_targets(tuple(targets), len(names)).tolist())
+        if taken := sorted(labels & set(wanted)):
+            raise ValueError(f"`targets` must be the label of no image. Received: {', '.join(map(str, taken))}")
+        return wanted
+    others = other_classes(setting.images)
+    if len(others) > MOST_TARGETS and any(trial.targeted for trial in trials):
+        raise ValueError(
+            f"`targets` must name the classes to attack towards where more than {MOST_TARGETS} are no label of an "
+            f"image. Received: {len(others)} of {len(names)} classes"
         )
     return others
 

@@ -68,7 +68,11 @@ class ModelSpec:
 
     def load(self, dtype: str) -> Model:
         """Return the model; one with a variant computes in the Keras policy `dtype`."""
-        return _load_model(json.dumps(asdict(self)), dtype)
+        if not self.held:
+            return _load_model(json.dumps(asdict(self)), dtype)
+        if self.sha256 not in _HELD:
+            raise ValueError(f"The model {self.name} must be given to `hold` first, because it is in no file.")
+        return _HELD[self.sha256]
 
     def inputs(self) -> dict[str, Any]:
         """Return what decides the answers, wherever the model is."""
@@ -124,7 +128,8 @@ class CellSpec:
         attack: `to_config()` of the attack, or `None`.
         targets: The wanted classes; none for an attack that moves away from the labels.
         scored: Images that are scored in place of the attacked ones, or `None`.
-        iterates, view: As for `attack_and_score`; the view as `to_config()`.
+        iterates, view: As for `attack_and_score` and `cover`; the view as `to_config()`.
+        colours: Of plain stickers, as for `cover`; none for its own choice.
         dtype: Keras policy that the attack computes in.
         keep_images: Whether the attacked images are stored too.
     """
@@ -140,6 +145,7 @@ class CellSpec:
     scored: ImagesSpec | None = None
     iterates: tuple[str, ...] = ("last",)
     view: Mapping[str, Any] | None = None
+    colours: tuple[tuple[float, ...], ...] = ()
     dtype: str = "float32"
     keep_images: bool = False
 
@@ -151,9 +157,11 @@ class CellSpec:
             "images_sha256": self.images.sha256,
             "mask_sha256": self.mask and self.mask.sha256,
             "victims": [victim.inputs() for victim in self.victims],
+            "view": self.view,
+            "colours": self.colours,
         }
         if self.source is not None:
-            settings = ("attack", "targets", "iterates", "view", "dtype", "keep_images")
+            settings = ("attack", "targets", "iterates", "dtype", "keep_images")
             inputs |= {"source": self.source.inputs()} | {name: getattr(self, name) for name in settings}
             inputs["scored_sha256"] = self.scored and self.scored.sha256
         return json.loads(json.dumps(inputs))
@@ -182,6 +190,7 @@ class CellSpec:
             "source": content["source"] and ModelSpec(**content["source"]),
             "targets": tuple(content["targets"]),
             "iterates": tuple(content["iterates"]),
+            "colours": tuple(map(tuple, content["colours"])),
             "scored": content["scored"] and images(content["scored"]),
         }
         return cls(**{**content, **parts})
@@ -206,8 +215,11 @@ def hold(sha256: str, model: Model) -> None:
 
 
 def _plain(spec: CellSpec) -> Content:
-    images, mask = spec.images.load(), _mask(spec)
-    return [record for one in spec.victims for record in cover(one.load("float32"), images, mask, name=one.name)], {}
+    images, mask, view = spec.images.load(), _mask(spec), _view(spec)
+    more: dict[str, Any] = {"colours": spec.colours or None, "view": view}
+    return [
+        record for one in spec.victims for record in cover(one.load("float32"), images, mask, name=one.name, **more)
+    ], {}
 
 
 def _probe(spec: CellSpec) -> Content:
@@ -228,7 +240,7 @@ def _attack(spec: CellSpec) -> Content:
         victims={victim.name: victim.load("float32") for victim in spec.victims},
         scored=None if spec.scored is None else spec.scored.load(),
         iterates=spec.iterates,
-        view=None if spec.view is None else attacks.from_config(spec.view),
+        view=_view(spec),
     )
     arrays = {"perturbation": result.perturbation, **result.history}
     return records, arrays | ({"adversarial": result.apply(images.images)} if spec.keep_images else {})
@@ -247,6 +259,10 @@ def _source(spec: CellSpec) -> Model:
 
 def _mask(spec: CellSpec) -> NDArray[np.float32]:
     return _given(spec, "mask").load()
+
+
+def _view(spec: CellSpec) -> attacks.Expectation | None:
+    return None if spec.view is None else attacks.from_config(spec.view)
 
 
 def _given(spec: CellSpec, name: str) -> Any:
@@ -274,11 +290,7 @@ def mask_sha256(mask: NDArray[np.float32]) -> str:
 def _load_model(spec_json: str, dtype: str) -> Model:
     spec = ModelSpec(**json.loads(spec_json))
     model: Model
-    if spec.held:
-        if spec.sha256 not in _HELD:
-            raise ValueError(f"The model {spec.name} must be given to `hold` first, because it is in no file.")
-        model = _HELD[spec.sha256]
-    elif spec.variant is None:
+    if spec.variant is None:
         model = _load_file(spec.path, spec.sha256, spec.signature, spec.output, spec.output_name)
     else:
         weights, size = _load_weights(spec.path, spec.sha256)

@@ -186,9 +186,27 @@ def stored_checkpoints(
         if not (path.is_file() and path.with_suffix(".json").is_file()):  # without its provenance it does not count
             absent.append(name)
             continue
-        model, provenance = read_keras_file(path), read_json(path.with_suffix(".json"))
-        found.append(Checkpoint(path=path, variant=VARIANTS[name], model=model, provenance=provenance))
+        found.append(read_checkpoint(path))
     return found, absent
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return the checkpoint at `path`, `<variant>.keras`, with its provenance, whatever it was trained on.
+
+    Raises:
+        OSError, ValueError: A file is not there or damaged.
+    """
+    record = path.with_suffix(".json")
+    provenance = read_json(record)
+    try:
+        settings = provenance["settings"]["variant"]
+        known = VARIANTS.get(settings["name"])
+        variant = known if known and known.settings() == settings else Variant.from_settings(settings)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{record} must say how {path.name} was trained. Received: no {error}. Train it again."
+        ) from error
+    return Checkpoint(path=path, variant=variant, model=read_keras_file(path), provenance=provenance)
 
 
 def read_variants(run: Run) -> dict[str, keras.Model]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping
@@ -18,13 +19,13 @@ from blurnet_tf.attacks.inputs import check_model, check_outputs
 from blurnet_tf.checks import are_probabilities
 from blurnet_tf.models.classifier import LEAST_PROBABILITY, Classifier, load_classifier
 from blurnet_tf.runs.cells import ModelSpec, hold
-from blurnet_tf.runs.checkpoints import Checkpoint
+from blurnet_tf.runs.checkpoints import Checkpoint, read_checkpoint
 from blurnet_tf.runs.experiments import Subject, subject
 from blurnet_tf.runs.run import RunRow
 from blurnet_tf.training.precision import make_deterministic
 
 FINGERPRINT = 64
-"""A model that is in no file is known by what it answers to so many images, and by the gradient there."""
+"""A model that is in no file is known by what it says of so many images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,13 @@ class Candidate:
 
 
 def candidate(
-    model: Any, images: NDArray[np.float32], *, name: str | None = None, checkpoints: Path | None = None
+    model: Any,
+    images: NDArray[np.float32],
+    mask: NDArray[np.float32],
+    *,
+    outputs: int,
+    name: str | None = None,
+    checkpoints: Path | None = None,
 ) -> Candidate:
     """Return any model as a candidate, checked on the images that will be attacked.
 
@@ -53,45 +60,44 @@ def candidate(
         model: A callable from images to logits, a Keras model, a `Classifier`, a `Checkpoint`, the path of a SavedModel
             folder or of a `.keras` file, or the name of a checkpoint in `checkpoints`.
         images: float32 (n, H, W, 3) in [0, 1].
+        mask: float32 (H, W, 1), where stickers will be.
+        outputs: How many classes there are.
         name: In the tables; by default that of the model.
         checkpoints: Folder of trained models, `<name>.keras`.
 
     Raises:
         FileNotFoundError: There is no such file.
         TypeError: It is none of these.
-        ValueError: Its answers are no table (n, classes), or not finite.
+        ValueError: Its answers to the images are no table (n, outputs), or not finite.
     """
     make_deterministic()
     if isinstance(model, Candidate):
         return model
     if isinstance(model, Subject):
         return Candidate(subject=model)
-    if isinstance(model, Checkpoint):
-        return Candidate(subject=subject(model), layer=_first_convolution(model.model))
+    facts: dict[str, Any] = {}
     if isinstance(model, str | os.PathLike):
-        model = load_classifier(_found(model, checkpoints))
-    if isinstance(model, Classifier):
-        return Candidate(subject=subject(model), differentiable=_differentiable(model, images))
+        model, facts = _read(model, images, checkpoints)
+    if isinstance(model, Checkpoint):
+        return Candidate(subject=_renamed(subject(model), name), layer=_first_convolution(model.model))
     if not callable(model):
         raise TypeError(
             "`model` must be a function from images to logits, a Keras model, or the path of a SavedModel or .keras "
             f"file. Received: {type(model).__name__}"
         )
-    return _live(model, images, name or getattr(model, "name", None) or getattr(model, "__name__", "") or "model")
-
-
-def _live(model: Any, images: NDArray[np.float32], name: str) -> Candidate:
-    answers = check_outputs(model(tf.constant(images[:FINGERPRINT])), len(images[:FINGERPRINT]))
-    facts, called = {}, model
-    if np.isfinite(answers).all() and are_probabilities(answers):
+    called = model
+    if not isinstance(model, Classifier) and _are_probabilities(model, images):
         facts = {"probabilities": True}
 
         def called(images: Any) -> Any:
             return tf.math.log(tf.maximum(tf.cast(model(images), tf.float32), LEAST_PROBABILITY))
 
-    differentiable = _differentiable(called, images)
-    name = "".join(letter if letter.isalnum() or letter in "._+-" else "-" for letter in name).strip(".-") or "model"
-    digest = _fingerprint(called, images[:FINGERPRINT], differentiable)
+    differentiable = _check(called, images, outputs)
+    if isinstance(model, Classifier):
+        return Candidate(subject=_renamed(subject(model), name), differentiable=differentiable, facts=facts)
+    name = name or getattr(model, "name", None) or getattr(model, "__name__", "") or "model"
+    name = file_name(name) or "model"
+    digest = _fingerprint(called, model, images, mask, differentiable)
     hold(digest, called)
     spec = ModelSpec(name=name, path="", sha256=digest, held=True)
     row = RunRow(name=name, title=name, weights_sha256=digest, extra={"model": {"name": name}})
@@ -99,22 +105,61 @@ def _live(model: Any, images: NDArray[np.float32], name: str) -> Candidate:
     return Candidate(subject=Subject(spec=spec, row=row), differentiable=differentiable, layer=layer, facts=facts)
 
 
-def _found(model: str | os.PathLike[str], checkpoints: Path | None) -> Path:
+def file_name(text: str) -> str:
+    """Return a name as the start of a file's: letters, digits and ``._+-``, at most 60."""
+    return "".join(letter if letter.isalnum() or letter in "._+-" else "-" for letter in text).strip(".-")[:60]
+
+
+def _renamed(one: Subject, name: str | None) -> Subject:
+    if name is None:
+        return one
+    name = file_name(name) or one.spec.name
+    return Subject(
+        spec=dataclasses.replace(one.spec, name=name), row=dataclasses.replace(one.row, name=name, title=name)
+    )
+
+
+def _read(
+    model: str | os.PathLike[str], images: NDArray[np.float32], checkpoints: Path | None
+) -> tuple[Any, dict[str, Any]]:
+    """Return the model of a file; one that ends in a softmax as the logarithm of what it gives."""
     path = Path(model)
-    stored = None if checkpoints is None else checkpoints / f"{model}.keras"
-    if path.exists() or stored is None:
-        return path
-    if not stored.is_file():
-        raise FileNotFoundError(
-            f"`model` must be the path of a SavedModel folder or of a .keras file, or the name of a model in "
-            f"{checkpoints}. Received: {model}, which is neither"
-        )
-    return stored
+    if not path.exists() and checkpoints is not None:
+        stored = checkpoints / f"{model}.keras"
+        if not stored.is_file():
+            raise FileNotFoundError(
+                "`model` must be the path of a SavedModel folder or of a .keras file, or the name of a model in "
+                f"{checkpoints}. Received: {model}, which is neither"
+            )
+        if stored.with_suffix(".json").is_file():
+            return read_checkpoint(stored), {}
+        path = stored
+    found = load_classifier(path)
+    if _are_probabilities(found, images):
+        return load_classifier(path, output="probabilities"), {"probabilities": True}
+    return found, {}
 
 
-def _differentiable(model: Any, images: NDArray[np.float32]) -> bool:
+def _are_probabilities(model: Any, images: NDArray[np.float32]) -> bool:
+    few = images[:FINGERPRINT]
+    try:
+        answers = check_outputs(model(tf.constant(few)), len(few))
+    except ValueError as error:  # what Keras says of a shape is long; its first line says what is wrong
+        raise ValueError(
+            f"`model` must take images of shape {images.shape[1:]} and return logits (n, classes). "
+            f"Received: {str(error).strip().splitlines()[0]}"
+        ) from error
+    return bool(np.isfinite(answers).all() and are_probabilities(answers))
+
+
+def _check(model: Any, images: NDArray[np.float32], outputs: int) -> bool:
     """Return whether a gradient reaches the images; ValueError for a model that cannot be attacked at all."""
-    check_model(model, images, differentiable=False)
+    found = check_model(model, images, differentiable=False).shape[1]
+    if found != outputs:
+        raise ValueError(
+            f"`model` must have an output for each of {outputs} classes. Received: {found} outputs. Give the names of "
+            "its classes, in their order, as class_names="
+        )
     few = tf.constant(images[:2])
     with tf.GradientTape() as tape:
         tape.watch(few)
@@ -125,14 +170,25 @@ def _differentiable(model: Any, images: NDArray[np.float32]) -> bool:
         return False
 
 
-def _fingerprint(model: Any, images: NDArray[np.float32], differentiable: bool) -> str:
-    """Return a checksum of answers and gradients on images as they are, and half covered with white."""
-    digest = hashlib.sha256()
-    for some in (images, np.where(np.arange(images.shape[2])[:, None] % 2, images, np.float32(1))):
-        given = tf.constant(some)
+def _fingerprint(
+    called: Any, model: Any, images: NDArray[np.float32], mask: NDArray[np.float32], differentiable: bool
+) -> str:
+    """Return a checksum of what is known of a model that is in no file.
+
+    The weights of a Keras model; and of any model answers and gradients on some images as they are, and under stickers
+    of plain colours and of noise: a model that answers all these alike counts as the same.
+    """
+    digest, few = hashlib.sha256(), images[:FINGERPRINT]
+    if isinstance(model, keras.Model):
+        for weights in model.get_weights():
+            digest.update(np.ascontiguousarray(weights).tobytes())
+    noise = np.random.default_rng(0).uniform(size=images.shape[1:]).astype(np.float32)
+    stickers = [np.full(images.shape[1:], level, np.float32) for level in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    for sticker in (None, noise, np.rint(noise), *stickers):
+        given = tf.constant(few if sticker is None else np.where(mask > 0, sticker, few))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(given)
-            logits = tf.cast(model(given), tf.float32)
+            logits = tf.cast(called(given), tf.float32)
             top = tf.reduce_max(logits, axis=1)
         digest.update(np.asarray(logits, np.float32).tobytes())
         if differentiable:
@@ -141,6 +197,14 @@ def _fingerprint(model: Any, images: NDArray[np.float32], differentiable: bool) 
 
 
 def _first_convolution(model: Any) -> str:
-    if not isinstance(model, keras.Model) or not model.inputs:
+    """Return the name of the first convolution of a Keras model whose maps can be read beside its output, or ""."""
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         return ""
-    return next((layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)), "")
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            try:
+                keras.Model(model.inputs, [*model.outputs, layer.output])
+            except (AttributeError, ValueError):  # it is called in another place than in this graph
+                return ""
+            return layer.name
+    return ""

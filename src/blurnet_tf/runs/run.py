@@ -52,7 +52,9 @@ class TrialCell:
         per_image: Whether each image has a sticker of its own.
         gradient_free: Whether the attack takes no gradients.
         held_out: Whether images are scored that the attack has not seen.
-        viewed: Whether they are scored under draws of an expectation.
+        viewed: Whether they are scored under draws of an expectation, `VIEWS` records for each.
+        inside: Whether it counts for the union: stickers in the mask of the threat model, on all its images as it sees
+            them.
         longer_than: The trial that this is with three times the steps.
     """
 
@@ -68,6 +70,7 @@ class TrialCell:
     gradient_free: bool = False
     held_out: bool = False
     viewed: bool = False
+    inside: bool = False
     longer_than: str = ""
 
 

@@ -16,7 +16,7 @@ from blurnet_tf.attacks.bases import check_colours
 from blurnet_tf.attacks.inputs import check_masks
 from blurnet_tf.attacks.masks import bundled, resize_mask
 from blurnet_tf.data.dataset import Dataset
-from blurnet_tf.data.split import Split, save_split
+from blurnet_tf.data.split import Split, read_split, save_split
 from blurnet_tf.files import atomic_path
 from blurnet_tf.runs.cells import ImagesSpec, MaskSpec, mask_sha256
 from blurnet_tf.runs.setting import Setting
@@ -167,14 +167,31 @@ def store_mask(folder: Path, mask: NDArray[np.float32]) -> MaskSpec:
     """Write a mask into the folder of the results, and return where it is."""
     digest = mask_sha256(mask)
     path = folder / INPUTS / f"mask-{digest[:12]}.npy"
-    if not path.is_file():
+    if not path.is_file() or mask_sha256(_array(path)) != digest:
         with atomic_path(path) as temporary:
             np.save(temporary, mask, allow_pickle=False)
     return MaskSpec(path=str(path), sha256=digest)
 
 
+def _array(path: Path) -> NDArray[np.float32]:
+    """Return the array of a file, empty for a damaged one."""
+    try:
+        with path.open("rb") as file:
+            return np.load(file, allow_pickle=False)
+    except (ValueError, OSError, EOFError):
+        return np.zeros(0, np.float32)
+
+
 def _stored(folder: Path, split: Split) -> Path:
-    path = folder / INPUTS / f"images-{split.sha256()[:12]}.npz"
-    if not path.is_file():
+    digest = split.sha256()
+    path = folder / INPUTS / f"images-{digest[:12]}.npz"
+    if not path.is_file() or not _holds(path, digest):
         save_split(path, split)
     return path
+
+
+def _holds(path: Path, digest: str) -> bool:
+    try:
+        return read_split(path).sha256() == digest
+    except (ValueError, OSError):
+        return False

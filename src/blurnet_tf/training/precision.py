@@ -39,6 +39,11 @@ def gpu_names() -> list[str]:
 
 
 def make_deterministic() -> None:
-    """Have TensorFlow give the same bytes for the same seed, in true float32. Call it before anything is computed."""
+    """Have TensorFlow give the same bytes for the same seed, in true float32. Call it before anything is computed.
+
+    It holds for the whole process. Random operations that have no seed of their own start from 0: without any seed
+    TensorFlow refuses them then.
+    """
+    tf.random.set_seed(0)
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)

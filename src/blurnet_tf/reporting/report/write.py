@@ -110,9 +110,15 @@ def _try(folder: Path, draw: Callable[[], Sequence[Any]]) -> Sequence[Any]:
 
 
 def _own_models(folder: Path) -> list[Counted[Any] | Absent]:
-    places = [place / kind for place in sorted(folder.glob("*")) for kind in ("whitebox", "blackbox")]
+    tables: dict[str, Callable[[StoredRun], Counted[Any]]] = {
+        "whitebox": run_tables.model_table,
+        "blackbox": run_tables.model_table,
+        "check": check_table,
+        "curve": curve_table,
+    }
+    places = [(place / kind, table) for place in sorted(folder.glob("*")) for kind, table in tables.items()]
     none = "No model of your own was attacked: `make whitebox MODEL=...` and `make blackbox MODEL=...` do."
-    found = [_count(place, run_tables.model_table, none) for place in places if (place / FILE).is_file()]
+    found = [_count(place, table, none) for place, table in places if (place / FILE).is_file()]
     return found or [Absent(sentence=none)]
 
 
