@@ -110,7 +110,6 @@ CASES = {
 }
 
 
-
 @pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
     """All tests of one attack follow each other: its graph is kept for a few attacks only."""
@@ -167,9 +166,7 @@ def test_one_call_gives_one_kind_of_result(case: Case, result: AttackResult) -> 
     assert np.abs(adversarial - IMAGES).max() > 1e-3
 
 
-def test_a_result_is_for_the_attacked_images_alone_if_each_has_a_perturbation(
-    case: Case, result: AttackResult
-) -> None:
+def test_a_result_is_for_the_attacked_images_alone_if_each_has_a_perturbation(case: Case, result: AttackResult) -> None:
     if case.shared:
         assert result.apply(IMAGES[:1]).shape == (result.runs, 1, SIZE, SIZE, 3)
     else:

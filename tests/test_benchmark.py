@@ -44,6 +44,7 @@ def names(result: BenchmarkResult) -> list[str]:
     return [flag.name for flag in result.flags]
 
 
+@pytest.mark.slow
 def test_an_ordinary_model_raises_no_flag(run: Callable[..., BenchmarkResult]) -> None:
     trials = (
         SHARED,
@@ -71,6 +72,7 @@ def test_it_says_the_same_in_markdown_and_json(run: Callable[..., BenchmarkResul
     assert "100.0" in result.to_markdown()
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_not_computed_again(run: Callable[..., BenchmarkResult], capsys: Any) -> None:
     first = run(bright)
     capsys.readouterr()
@@ -94,6 +96,7 @@ def test_a_model_without_a_gradient_gets_the_attacks_that_need_none(run: Callabl
     assert names(result) == ["zero_gradients"]
 
 
+@pytest.mark.slow
 def test_stickers_of_another_model_may_be_better(run: Callable[..., BenchmarkResult]) -> None:
     result = run(hidden, (dataclasses.replace(OWN, transfer=True),), sources=[bright])
     assert "transfer_wins" in names(result)
@@ -156,6 +159,7 @@ def test_a_colour_may_be_forbidden(run: Callable[..., BenchmarkResult]) -> None:
     assert result.stored.cell(cell).inputs["attack"]["basis"]["kind"] == Palette.__name__
 
 
+@pytest.mark.slow
 def test_one_kind_of_sticker_may_be_asked_for(run: Callable[..., BenchmarkResult]) -> None:
     for sharing, trial in (("shared", "shared"), ("per_image", "per image")):
         assert [row.trial for row in run(bright, threat={"sharing": sharing}).rows] == [trial]
@@ -168,12 +172,14 @@ def test_a_sticker_is_scored_on_images_that_the_attacker_has_not_seen(run: Calla
     assert {record.image for record in result.stored.records} == set(split(5, seed=1).ids)
 
 
+@pytest.mark.slow
 def test_signs_are_seen_otherwise_by_attack_and_score(run: Callable[..., BenchmarkResult]) -> None:
     result = run(bright, (SHARED,), threat={"expectation": Expectation(brightness=0.1)})
     assert result.rows[0].n == 5 * 8  # five draws of each image
     assert result.union.n == 40
 
 
+@pytest.mark.slow
 def test_a_curve_has_every_family_and_the_octagon(run: Callable[..., BenchmarkResult], monkeypatch: Any) -> None:
     monkeypatch.setattr("blurnet_tf.runs.benchmarks.CURVE", (SHARED, OWN))
     result = run(bright, (SHARED,), areas=(48, 144))
@@ -219,6 +225,7 @@ def test_the_default_mask_is_scaled_to_the_images(run: Callable[..., BenchmarkRe
     assert 0 < result.stored.run.mask["pixels"] <= load_mask(bundled("sticker.png")).sum() / 4 + 4
 
 
+@pytest.mark.slow
 def test_a_file_and_its_model_are_benchmarked_alike(run: Callable[..., BenchmarkResult], tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Flatten(), keras.layers.Dense(3)], name="own")
