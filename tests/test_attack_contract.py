@@ -488,6 +488,7 @@ def test_a_palette_is_the_same_as_an_array_as_a_list_and_among_others() -> None:
     assert len({NPS(PALETTE), NPS(PALETTE), NPS([PALETTE, PALETTE[:1]])}) == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_over_lambda_seed_and_weights_traces_once() -> None:
     model = counted(linear)
     for options in ({"sharing": "shared"}, {"sharing": "per_image"}, {"expectation": Expectation.physical()}):

@@ -81,11 +81,13 @@ def test_what_is_stored_is_not_computed_again(run: Callable[..., BenchmarkResult
     assert again.rows[:2] == first.rows
 
 
+@pytest.mark.slow
 def test_attacks_of_ones_own_need_no_trial(run: Callable[..., BenchmarkResult]) -> None:
     result = run(bright, [GradientAttack(method="fgm", epsilon=1.0), SQUARE.attack])
     assert [row.attack for row in result.rows] == ["fgm", "SquareAttack"]
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_hidden_is_seen_from_three_sides(run: Callable[..., BenchmarkResult]) -> None:
     assert names(run(hidden, (SHARED, OWN, SQUARE))) == ["attack_below_floor", "gradient_free_wins", "zero_gradients"]
 
@@ -105,6 +107,7 @@ def test_stickers_of_another_model_may_be_better(run: Callable[..., BenchmarkRes
     assert result.rows[-1].trial == "per image, of bright"
 
 
+@pytest.mark.slow
 def test_more_steps_may_break_more(run: Callable[..., BenchmarkResult]) -> None:
     result = run(bright, (short("brief", 2), short("long", 12, longer_than="brief")))
     assert names(result) == ["not_converged"]
@@ -145,6 +148,7 @@ def test_the_best_step_is_counted_beside_the_last(run: Callable[..., BenchmarkRe
     assert row.best_worst.value == 1.0
 
 
+@pytest.mark.slow
 def test_several_seeds_are_averaged(run: Callable[..., BenchmarkResult]) -> None:
     (row,) = run(bright, (short("shared", 4, start="uniform"),), seeds=(0, 1)).rows
     assert row.seeds == 2
