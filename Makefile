@@ -150,11 +150,14 @@ notebook: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run examples/quickstar
 dist: $(and $(INSTALLED),$(VENV)/.installed-dist)  ## Build the sdist, and from it the wheel, into dist/
 	$(PY) -m build --no-isolation --outdir dist
 
+# By file, in the order of tests/conftest.py.
+IN_TWO := --numprocesses auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder
+
 test: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run all tests; those on real data need BLURNET_DATA or `make data`
-	$(PY) -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	$(PY) -m pytest $(IN_TWO) $(PYTEST_ARGS)
 
 quicktest: $(and $(INSTALLED),$(VENV)/.installed-test)  ## The tests that take no minute: while you work
-	$(PY) -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile -m "not slow and not realdata" $(PYTEST_ARGS)
+	$(PY) -m pytest $(IN_TWO) -m "not slow and not realdata" $(PYTEST_ARGS)
 
 lint: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Check style (ruff) and types (mypy, strict)
 	$(PY) -m ruff check .

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,6 +17,7 @@ from blurnet_tf.attacks import (
     RP2,
     SPSA,
     Attack,
+    AttackResult,
     Basis,
     Colour,
     Expectation,
@@ -107,7 +109,28 @@ CASES = {
     ),
 }
 
-every_attack = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    """All tests of one attack follow each other: its graph is kept for a few attacks only."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    """The function as a Keras model, for which an attack is traced once."""
+    model = keras.Sequential(
+        [keras.Input((SIZE, SIZE, 3)), keras.layers.Flatten(), keras.layers.Dense(CLASSES, use_bias=False)]
+    )
+    model.set_weights([WEIGHTS])
+    return model
+
+
+@pytest.fixture(scope="module")
+def result(case: Case, network: keras.Model) -> AttackResult:
+    return case.attack(network, IMAGES, targets=case.targets, mask=MASK)
+
+
 attacks = pytest.mark.parametrize(
     "attack",
     [RP2(steps=2), GradientAttack(steps=2), SquareAttack(steps=2), SEARCH],
@@ -115,9 +138,7 @@ attacks = pytest.mark.parametrize(
 )
 
 
-@every_attack
-def test_one_call_gives_one_kind_of_result(case: Case) -> None:
-    result = case.attack(linear, IMAGES, targets=case.targets, mask=MASK)
+def test_one_call_gives_one_kind_of_result(case: Case, result: AttackResult) -> None:
     runs = 1 if case.targets is None else len(case.targets)
     leading = (runs,) if case.shared else (runs, N)
     assert (result.attack, result.targets, result.runs) == (case.attack, case.targets, runs)
@@ -145,10 +166,7 @@ def test_one_call_gives_one_kind_of_result(case: Case) -> None:
     assert np.abs(adversarial - IMAGES).max() > 1e-3
 
 
-@pytest.mark.slow
-@every_attack
-def test_a_result_is_for_the_attacked_images_alone_if_each_has_a_perturbation(case: Case) -> None:
-    result = case.attack(linear, IMAGES, targets=case.targets, mask=MASK)
+def test_a_result_is_for_the_attacked_images_alone_if_each_has_a_perturbation(case: Case, result: AttackResult) -> None:
     if case.shared:
         assert result.apply(IMAGES[:1]).shape == (result.runs, 1, SIZE, SIZE, 3)
     else:
@@ -159,33 +177,31 @@ def test_a_result_is_for_the_attacked_images_alone_if_each_has_a_perturbation(ca
 
 
 @pytest.mark.slow
-@every_attack
-def test_the_same_seed_gives_the_same_bytes(case: Case) -> None:
-    first, again = (case.attack(linear, IMAGES, targets=case.targets, mask=MASK) for _ in range(2))
-    assert first.perturbation.tobytes() == again.perturbation.tobytes()
-    assert first.best_perturbation.tobytes() == again.best_perturbation.tobytes()
+def test_the_same_seed_gives_the_same_bytes(case: Case, result: AttackResult, network: keras.Model) -> None:
+    again = case.attack(lambda images: network(images), IMAGES, targets=case.targets, mask=MASK)  # traced anew
+    assert again.perturbation.tobytes() == result.perturbation.tobytes()
+    assert again.best_perturbation.tobytes() == result.best_perturbation.tobytes()
 
 
 @pytest.mark.slow
-@every_attack
-def test_another_seed_gives_other_bytes_where_anything_is_random(case: Case) -> None:
-    attacks = (dataclasses.replace(case.attack, seed=seed) for seed in (0, -5))
-    one, other = (attack(linear, IMAGES, targets=case.targets, mask=MASK) for attack in attacks)
-    assert (one.perturbation.tobytes() != other.perturbation.tobytes()) == case.random
-    assert one.attack.digest == other.attack.digest
+def test_another_seed_gives_other_bytes_where_anything_is_random(
+    case: Case, result: AttackResult, network: keras.Model
+) -> None:
+    attack = dataclasses.replace(case.attack, seed=-5)
+    other = attack(network, IMAGES, targets=case.targets, mask=MASK)
+    assert (other.perturbation.tobytes() != result.perturbation.tobytes()) == case.random
+    assert other.attack.digest == result.attack.digest
 
 
 @pytest.mark.slow
-@every_attack
-def test_no_mask_is_the_whole_image(case: Case) -> None:
+def test_no_mask_is_the_whole_image(case: Case, network: keras.Model) -> None:
     attack = case.with_steps(1)
-    none, ones = (attack(linear, IMAGES, targets=case.targets, mask=mask) for mask in (None, np.ones_like(MASK)))
+    none, ones = (attack(network, IMAGES, targets=case.targets, mask=mask) for mask in (None, np.ones_like(MASK)))
     assert none.perturbation.tobytes() == ones.perturbation.tobytes()
     np.testing.assert_array_equal(none.mask, ones.mask)
     assert none.mask.sum() == (case.area or SIZE * SIZE)
 
 
-@every_attack
 def test_settings_go_through_json_and_come_back_equal(case: Case) -> None:
     config = json.loads(json.dumps(case.attack.to_config()))
     assert from_config(config) == case.attack
@@ -375,11 +391,11 @@ def test_a_registered_name_is_not_taken_twice() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("expectation", [None, Expectation.physical()], ids=["as it is", "under transformations"])
-def test_each_image_is_attacked_as_if_it_were_alone(expectation: Expectation | None) -> None:
+def test_each_image_is_attacked_as_if_it_were_alone(network: keras.Model, expectation: Expectation | None) -> None:
     attack = RP2(steps=6, penalty=0.1, start="black", sharing=PerImage(), expectation=expectation)
-    together = attack(linear, IMAGES, targets=TARGETS, mask=MASK)
+    together = attack(network, IMAGES, targets=TARGETS, mask=MASK)
     for index in range(N):
-        alone = dataclasses.replace(attack, sharing="shared")(linear, IMAGES[[index]], targets=TARGETS, mask=MASK)
+        alone = dataclasses.replace(attack, sharing="shared")(network, IMAGES[[index]], targets=TARGETS, mask=MASK)
         np.testing.assert_allclose(together.perturbation[:, index], alone.perturbation, atol=1e-4)
         np.testing.assert_array_equal(together.best_step[:, index], alone.best_step)
 
@@ -472,6 +488,7 @@ def test_a_palette_is_the_same_as_an_array_as_a_list_and_among_others() -> None:
     assert len({NPS(PALETTE), NPS(PALETTE), NPS([PALETTE, PALETTE[:1]])}) == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_over_lambda_seed_and_weights_traces_once() -> None:
     model = counted(linear)
     for options in ({"sharing": "shared"}, {"sharing": "per_image"}, {"expectation": Expectation.physical()}):

@@ -32,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_it_prints_the_table_and_writes_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["benchmark", "--model", str(folder / "mine.keras"), "--images", str(folder / "photos"),
                  "--label", "stop", "--results", str(folder / "out")]  # fmt: skip
@@ -60,6 +61,7 @@ def test_a_mistake_gets_a_sentence(
     assert not (folder / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_program_checks_a_model_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ["--model", str(folder / "mine.keras"), "--victims", str(folder / "photos"), "--label", "stop"]
     check.main([*model, "--suite", "quick", "--results", str(folder / "check")])

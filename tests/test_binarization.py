@@ -44,6 +44,7 @@ def test_an_attack_that_sees_the_gradient_passes() -> None:
     assert result.flag() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "attack",
     [
@@ -57,6 +58,7 @@ def test_so_do_other_attacks_that_are_able(attack: Any) -> None:
     assert run(model, attack).attack_success == 1
 
 
+@pytest.mark.slow
 def test_features_may_be_given() -> None:
     result = run(model, features=features)
     assert result.n == N
@@ -85,10 +87,12 @@ def test_a_hidden_gradient_fails(hidden: Any) -> None:
     assert f"on {result.attack_success:.1%} of 6 images, 60 random stickers on" in flag.sentence
 
 
+@pytest.mark.slow
 def test_an_attack_without_gradients_passes_where_the_gradient_is_hidden() -> None:
     assert run(without_gradient, SquareAttack(steps=400, sharing="per_image")).attack_success == 1
 
 
+@pytest.mark.slow
 def test_a_saturated_model_fails_with_the_cross_entropy_and_passes_with_the_margin() -> None:
     def sure(images: Any) -> Any:
         return 1e4 * model(images)
@@ -127,6 +131,7 @@ def test_the_attack_is_compiled_once_for_all_images() -> None:
     assert network.traced <= 2
 
 
+@pytest.mark.slow
 def test_more_images_than_fit_into_a_batch_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blurnet_tf.evaluation.binarization.batch_of", lambda size: 4)
     result = run(model, SquareAttack(steps=400, sharing="per_image"))

@@ -102,6 +102,7 @@ def test_other_inputs_are_another_cell(setting: Setting, model: ModelSpec) -> No
     assert len({other.folder for other in (*others, cell(setting, model))}) == len(others) + 1
 
 
+@pytest.mark.slow
 def test_an_attack_is_computed_from_plain_data(setting: Setting, model: ModelSpec) -> None:
     spec = CellSpec.from_json(json.loads(json.dumps(cell(setting, model, keep_images=True).to_json())))
     records, arrays = compute(spec)
@@ -127,6 +128,7 @@ def test_plain_stickers_need_no_attack(setting: Setting, model: ModelSpec) -> No
     assert {record.attack for record in records} == {"white", "black", "random"}
 
 
+@pytest.mark.slow
 def test_a_victim_may_be_the_source_behind_a_blur(setting: Setting, model: ModelSpec, tmp_path: Path) -> None:
     lisa_cnn("baseline", seed=0, dtype="float32").save(tmp_path / "own.keras")
     own = ModelSpec(name="own", path=str(tmp_path / "own.keras"), sha256=model_sha256(tmp_path / "own.keras"))

@@ -17,6 +17,7 @@ from blurnet_tf.reporting.benchmark_rows import curve_rows, half_rows
 from blurnet_tf.runs import read_run
 from blurnet_tf.runs.benchmarks import check
 
+pytestmark = pytest.mark.slow
 THREAT = ThreatModel(mask=MASK, images=split())
 TRIALS = (short("shared", 12), short("per image", 12, sharing="per_image", transfer=True))
 

@@ -97,7 +97,7 @@ def test_help_and_version_end_with_0(capsys: Capture) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(
-        re.search(rf"^    {command.NAME} +{re.escape(command.HELP)}$", out, re.MULTILINE) for command in COMMANDS
+        re.search(rf"^    {command.NAME}\s+{re.escape(command.HELP)}$", out, re.MULTILINE) for command in COMMANDS
     )
 
 

@@ -96,8 +96,9 @@ def test_everything_that_there_is_something_of_is_drawn(
 
 
 def test_without_a_white_box_figure_4_is_left_out(
-    attack: StoredRun, attacked: dict[str, keras.Model], tmp_path: Path
+    attack: StoredRun, attacked: dict[str, keras.Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(style, "save_figure", lambda *_: None)  # the pictures are those of the test above
     said = draw_figures(attack, attacked, {}, folder=tmp_path, trained_on="LISA")
     assert [sentence.split(":")[0] for sentence in said] == [*sorted(PICTURES), "Left out"]
     assert "`make whitebox` makes them" in said[-1]

@@ -356,6 +356,7 @@ def test_dtype_is_the_policy_of_every_layer_but_the_logits(built: Callable[[str]
     np.testing.assert_array_equal(model(IMAGES), built("depthwise_5x5")(IMAGES))
 
 
+@pytest.mark.slow
 def test_the_penalty_before_the_relu_sees_what_the_relu_takes_away() -> None:
     after = lisa_cnn(Variant(name="after", title="", defenses=(tv(0.5),)), seed=0)
     before = lisa_cnn(Variant(name="before", title="", defenses=(tv(0.5, before_relu=True),)), seed=0)

@@ -120,6 +120,7 @@ def two_spots(images: Any) -> Any:
     return tf.einsum("nhwc,hwck->nk", images, WEIGHTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targeted", [True, False])
 def test_the_search_finds_what_the_model_looks_at(targeted: bool) -> None:
     said = set(np.argmax(two_spots(IMAGES), axis=1).tolist())
@@ -134,6 +135,7 @@ def test_the_search_finds_what_the_model_looks_at(targeted: bool) -> None:
     np.testing.assert_array_equal(alone.perturbation, result.perturbation)
 
 
+@pytest.mark.slow
 def test_the_seed_is_that_of_both_attacks_and_records_see_the_final_penalty() -> None:
     seven = dataclasses.replace(SEARCH, seed=7)
     result = seven(two_spots, IMAGES, mask=OCTAGON)

@@ -316,6 +316,7 @@ def test_one_lambda_has_a_thin_line_for_each_target_and_a_thick_one_for_their_me
     assert "mean 0.0% at step 0, 50.0% at the end" in page.texts["steps"]
 
 
+@pytest.mark.slow
 def test_several_lambdas_and_seeds_have_a_line_for_each_lambda_over_the_seeds(copy: Path) -> None:
     write_whitebox(copy / "results" / "whitebox", penalties=(0.002, 0.5), seeds=(0, 3))
     page = Page(make(copy))

@@ -50,8 +50,11 @@ def model() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def mobile_net() -> keras.Model:
+    """The beginning of a MobileNetV2, up to its first residual sum."""
     keras.utils.set_random_seed(0)
-    return keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=10, classifier_activation=None)
+    whole = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, include_top=False)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(whole.get_layer("block_2_add").output)
+    return keras.Model(whole.input, keras.layers.Dense(10, name="logits")(pooled))
 
 
 def seen(model: keras.Model, layer: str, images: Array = IMAGES) -> Array:

@@ -37,7 +37,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             "DATA=synthetic",
             "VARIANT=baseline tv_1e-4",
             "SEEDS=0 1",
-            "STEPS=5",
+            "STEPS=1",
             f"RESULTS={folder / 'results'}",
             f"CHECKPOINTS={folder / 'checkpoints'}",
             *arguments,
@@ -96,7 +96,7 @@ def test_a_second_run_attacks_nothing_and_gives_the_same_bytes(
     for name in WRITTEN:
         (results / name).unlink()
     arguments = ["--preset", "smoke", "--data", "synthetic", "--variant", "baseline", "tv_1e-4", "--seeds", "0", "1"]
-    arguments += ["--steps", "5", "--checkpoints", str(folder / "checkpoints"), "--results", str(results)]
+    arguments += ["--steps", "1", "--checkpoints", str(folder / "checkpoints"), "--results", str(results)]
     (results / "table2_by_lambda.md").write_text("of another run")
     whitebox.main(arguments)
     said = capsys.readouterr().out
@@ -110,7 +110,7 @@ def test_a_table_of_several_lambdas_comes_with_a_table_for_each(
     smoke: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
     arguments = ["--preset", "smoke", "--data", "synthetic", "--variant", "baseline", "--penalties", "0", "0.5"]
-    arguments += ["--steps", "2", "--checkpoints", str(smoke[0] / "checkpoints"), "--results", str(tmp_path)]
+    arguments += ["--steps", "1", "--checkpoints", str(smoke[0] / "checkpoints"), "--results", str(tmp_path)]
     whitebox.main(arguments)
     (row,) = json.loads((tmp_path / "table2.json").read_text())
     parts = json.loads((tmp_path / "table2_by_lambda.json").read_text())
@@ -169,10 +169,10 @@ def test_chaos_does_not_wait_for_kills_that_come_too_late(
 def test_a_sweep_that_is_killed_and_resumed_gives_the_same_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep = "--variant baseline --seeds 0 1 --steps 2"
-    chaos.main(["--kills", "2", "--results", str(tmp_path / "chaos"), "--sweep", sweep])
+    sweep = "--variant baseline --seeds 0 1 --steps 1"
+    chaos.main(["--kills", "1", "--results", str(tmp_path / "chaos"), "--sweep", sweep])
     said = capsys.readouterr().out
-    assert "2 kills in" in said.splitlines()[-1]
+    assert "1 kills in" in said.splitlines()[-1]
     assert said.splitlines()[-1].endswith("no cell lost, no file damaged, every table identical")
 
 
