@@ -10,7 +10,7 @@ FLAGS: Mapping[str, str] = MappingProxyType({
     "attack_below_floor": "The attacks change fewer predictions than plain paint in the same mask.",
     "not_converged": "Three times the steps break more images, by more than two.",
     "gradient_free_wins": "An attack without gradients breaks more images, by more than two, than those with them.",
-    "transfer_wins": "Stickers made on another model break more images, by more than two, than all attacks on this one.",
+    "transfer_wins": "Stickers made on other models break more images, by more than two, than all attacks on this one.",
     "shared_beats_per_image": "One sticker for all images breaks more of them, by more than two, than one for each.",
     "large_mask_survives": "Even a mask of the whole sign breaks fewer than 95% of the images.",
     "zero_gradients": "The gradient is exactly 0 in half of the images or more, or the model has none.",
