@@ -152,10 +152,10 @@ def curve_rows(stored: StoredRun) -> list[CurveRow]:
 
 
 def half_rows(rows: Sequence[CurveRow]) -> list[HalfRow]:
-    """Return the areas at which half of the signs fall, of each model and family; the octagon ends each."""
+    """Return the areas at which half of the signs fall, of each model and family; the octagon belongs to none."""
     found = []
     for model, family in dict.fromkeys((row.model, row.family) for row in rows if row.family != "octagon"):
-        mine = [row for row in rows if row.model == model and row.family in (family, "octagon")]
+        mine = [row for row in rows if (row.model, row.family) == (model, family)]
         halves = {
             name: half_area({row.area: share.value for row in mine if (share := getattr(row, name)) is not None})
             for name in ("shared", "per_image", "floor_white")

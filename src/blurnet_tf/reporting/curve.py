@@ -18,7 +18,7 @@ NOTE = (
     "Per cent of the signs whose prediction changes. White, any colour: plain paint in the mask, without an attack. "
     "Shared: one sticker for all signs; per image: one for each."
 )
-HALF_NOTE = "Pixels of an image of 32x32, between the measured areas by a straight line; a dash: half never fall."
+HALF_NOTE = "Pixels of an image of 32x32, by a straight line between the measured areas; a dash: at none of these."
 
 
 def curve_table(stored: StoredRun) -> Counted[CurveRow]:
