@@ -234,7 +234,7 @@ def _flags(stored: StoredRun, name: str, grouped: Sequence[Sequence[TrialCell]],
             (broken(shown), len({record.image for record in shown})) if shown else None,
             max((_tried(stored, group).share for group in trials if group[0].family == "large"), default=None),
         )
-    for role, words in (("probe", ""), ("test", "Of the held-out images: ")):
+    for role, words in (("probe", ""), ("test", "Held-out images: ")):
         for one in stored.run.trials:
             if (one.model, one.role) == (name, role):
                 flags = probe_flags(stored.cell(one.cell).arrays, stored.run.class_names)

@@ -9,7 +9,7 @@ from typing import Any
 
 from blurnet_tf.files import read_json, write_text
 from blurnet_tf.reporting import run_tables
-from blurnet_tf.reporting.benchmark import check_table, flag_sentences
+from blurnet_tf.reporting.benchmark import TRIAL_NOTE, check_table, flag_sentences
 from blurnet_tf.reporting.benchmark_rows import count_models
 from blurnet_tf.reporting.curve import curve_table
 from blurnet_tf.reporting.figures import dissimilarity_sentence
@@ -142,7 +142,7 @@ def _ablation_blocks(found: Counted[Any]) -> list[Any]:
 def _check_blocks(found: Counted[Any]) -> list[Any]:
     doubts = [sentence for count in count_models(found.stored) for sentence in flag_sentences(count)]
     flags = Text(sentences=doubts or ["No model raises a flag."], listed=bool(doubts))
-    return [found.tables[0], flags, *found.tables[1:]]
+    return [found.tables[0], flags, Text(sentences=[TRIAL_NOTE]), *found.tables[1:]]
 
 
 def _curve_blocks(found: Counted[Any]) -> list[Any]:
