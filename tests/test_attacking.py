@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from blurnet_tf.attacks import RP2, GradientAttack
+from blurnet_tf.attacks import RP2, Expectation, GradientAttack
 from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation import metrics
-from blurnet_tf.evaluation.attacking import attack_and_score, cover, other_classes
+from blurnet_tf.evaluation.attacking import VIEWS, attack_and_score, cover, other_classes
 from blurnet_tf.evaluation.scoring import predict
 from blurnet_tf.models import layer_weights, lisa_cnn
 from blurnet_tf.signs import CLASS_NAMES
@@ -82,14 +82,15 @@ def test_any_attack_is_scored_on_several_victims(model: keras.Model, split: Spli
     }
 
 
-def test_plain_stickers_cover_the_mask_and_nothing_else(split: Split) -> None:
+def test_plain_stickers_cover_the_mask_and_nothing_else(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)
     seen: list[np.ndarray] = []
 
     def model(images: object) -> np.ndarray:
         seen.append(np.asarray(images))
         return np.eye(18, dtype=np.float32)[np.zeros(len(seen[-1]), int)]
 
-    records = cover(model, split, MASK, name="mine", draws=2)
+    records = cover(model, split, MASK, name="mine")
     stickers = [one for one in seen if np.abs(one - split.images).max() > 0]
     assert len(stickers) == 4
     inside = MASK[..., 0] > 0
@@ -110,5 +111,31 @@ def test_plain_stickers_cover_the_mask_and_nothing_else(split: Split) -> None:
 
 
 def test_the_draws_are_the_same_each_time(model: keras.Model, split: Split) -> None:
-    assert cover(model, split, MASK, name="mine", draws=3) == cover(model, split, MASK, name="mine", draws=3)
-    assert cover(model, split, MASK, name="mine", draws=1) == cover(model, split, MASK, name="mine", draws=3)[:15]
+    assert cover(model, split, MASK, name="mine") == cover(model, split, MASK, name="mine")
+
+
+def test_plain_stickers_keep_to_the_colours_that_there_are(model: keras.Model, split: Split) -> None:
+    colours = [(1.0, 1.0, 1.0), (0.2, 0.4, 0.6), (0.0, 0.0, 0.0)]
+    records = cover(model, split, MASK, name="mine", colours=colours)
+    assert [(record.attack, record.seed) for record in records[:: len(split)]] == [
+        ("white", 0), ("random", 1), ("black", 2),
+    ]  # fmt: skip
+    assert records[: len(split)] == cover(model, split, MASK, name="mine")[: len(split)]
+
+
+def test_under_a_view_clean_and_covered_images_are_seen_alike(model: keras.Model, split: Split) -> None:
+    view = Expectation(brightness=0.2)
+    nothing = np.zeros_like(MASK)
+    records = cover(model, split, nothing, name="mine", colours=[(1.0, 1.0, 1.0)], view=view)
+    assert {record.image for record in records} == {f"{one}@{draw}" for one in split.ids for draw in range(VIEWS)}
+    assert all(one.clean_prediction == one.adversarial_prediction and one.dissimilarity == 0 for one in records)
+
+
+def test_a_sticker_may_be_scored_on_other_images(model: keras.Model, split: Split) -> None:
+    first, others = split.select(slice(0, 2)), split.select(slice(2, None))
+    known = {"targets": [3], "mask": MASK, "source": "mine"}
+    records, _ = attack_and_score(RP2(steps=2), model, first, scored=others, iterates=("last", "best"), **known)
+    assert [record.image for record in records] == [*others.ids, *others.ids]
+    assert [record.iterate for record in records] == ["last"] * len(others) + ["best"] * len(others)
+    with pytest.raises(ValueError, match="`scored` must be left out"):
+        attack_and_score(RP2(steps=2, sharing="per_image"), model, first, scored=others, **known)
