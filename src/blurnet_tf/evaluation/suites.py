@@ -117,7 +117,7 @@ _FULL = (
     Trial(name="RP2, physical", attack=RP2(expectation=Expectation.physical()), targeted=True),
     Trial(name="physical", attack=margin(300, restarts=4, expectation=Expectation.physical())),
     Trial(name="mask search", attack=MaskSearch(final=margin(150, restarts=8)), large=True),
-    Trial(name="FGM", attack=GradientAttack(method="fgm", epsilon=1.0)),
+    Trial(name="FGM", attack=GradientAttack(method="fgm", epsilon=1.0, steps=1)),
     Trial(name="black or white stickers", attack=margin(
         150, restarts=2, start=("white", "uniform"), basis=Palette(BLACK_AND_WHITE, per="sticker"))),
     Trial(name="square, long", attack=SquareAttack(steps=5000, sharing="per_image")),
