@@ -20,6 +20,8 @@ from blurnet_tf.attacks.masks import bundled
 from blurnet_tf.evaluation.suites import SUITES, Trial, trials_of
 from blurnet_tf.runs.benchmarks import check
 
+pytestmark = pytest.mark.slow
+
 SHARED = short("shared", 12)
 OWN = short("per image", 12, sharing="per_image")
 SQUARE = Trial(name="square", attack=SquareAttack(steps=40, sharing="per_image"))
@@ -47,7 +49,6 @@ def names(result: BenchmarkResult) -> list[str]:
     return [flag.name for flag in result.flags]
 
 
-@pytest.mark.slow
 def test_an_ordinary_model_raises_no_flag(run: Callable[..., BenchmarkResult]) -> None:
     trials = (
         SHARED,
@@ -75,7 +76,6 @@ def test_it_says_the_same_in_markdown_and_json(run: Callable[..., BenchmarkResul
     assert "100.0" in result.to_markdown()
 
 
-@pytest.mark.slow
 def test_what_is_stored_is_not_computed_again(run: Callable[..., BenchmarkResult], capsys: Any) -> None:
     first = run(bright)
     capsys.readouterr()
@@ -84,13 +84,11 @@ def test_what_is_stored_is_not_computed_again(run: Callable[..., BenchmarkResult
     assert again.rows[:2] == first.rows
 
 
-@pytest.mark.slow
 def test_attacks_of_ones_own_need_no_trial(run: Callable[..., BenchmarkResult]) -> None:
     result = run(bright, [GradientAttack(method="fgm", epsilon=1.0), SQUARE.attack])
     assert [row.attack for row in result.rows] == ["fgm", "SquareAttack"]
 
 
-@pytest.mark.slow
 def test_a_gradient_that_is_hidden_is_seen_from_three_sides(run: Callable[..., BenchmarkResult]) -> None:
     assert names(run(hidden, (SHARED, OWN))) == ["attack_below_floor", "zero_gradients"]
     assert names(run(hidden, (SHARED, OWN, SQUARE))) == ["gradient_free_wins", "zero_gradients"]
@@ -102,7 +100,6 @@ def test_a_model_without_a_gradient_gets_the_attacks_that_need_none(run: Callabl
     assert names(result) == ["zero_gradients"]
 
 
-@pytest.mark.slow
 def test_what_is_wrong_already_cannot_be_broken(run: Callable[..., BenchmarkResult]) -> None:
     mine = split()
     images = mine.images.copy()
@@ -129,7 +126,6 @@ def test_plain_paint_counts_for_the_union(run: Callable[..., BenchmarkResult]) -
     assert result.union.value == 1.0
 
 
-@pytest.mark.slow
 def test_a_detector_of_stickers_is_another_model(run: Callable[..., BenchmarkResult]) -> None:
     def detector(images: Any) -> Any:
         covered = tf.reduce_mean(images[:, 4:8, 4:12], axis=(1, 2, 3), keepdims=True) > 0.4
@@ -145,7 +141,6 @@ def test_targets_are_left_out_where_every_class_is_a_label(run: Callable[..., Be
     assert "left out are targeted (every class is the label of an image)" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_damaged_inputs_are_written_again(run: Callable[..., BenchmarkResult], tmp_path: Path) -> None:
     run(bright, (SHARED,))
     for path in (tmp_path / "inputs").iterdir():
@@ -153,7 +148,6 @@ def test_damaged_inputs_are_written_again(run: Callable[..., BenchmarkResult], t
     assert run(bright, (SHARED, OWN)).union is not None
 
 
-@pytest.mark.slow
 def test_the_maps_of_a_sequential_model_are_seen(run: Callable[..., BenchmarkResult]) -> None:
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(3)]
@@ -170,7 +164,6 @@ def test_a_trial_that_contradicts_itself_is_refused() -> None:
         dataclasses.replace(SQUARE, layer=True)
 
 
-@pytest.mark.slow
 def test_stickers_of_another_model_may_be_better(run: Callable[..., BenchmarkResult]) -> None:
     result = run(hidden, (dataclasses.replace(OWN, transfer=True),), sources=[bright])
     assert "transfer_wins" in names(result)
@@ -179,7 +172,6 @@ def test_stickers_of_another_model_may_be_better(run: Callable[..., BenchmarkRes
     assert result.rows[-1].trial == "per image, of bright"
 
 
-@pytest.mark.slow
 def test_more_steps_may_break_more(run: Callable[..., BenchmarkResult]) -> None:
     result = run(bright, (short("brief", 2), short("long", 12, longer_than="brief")))
     assert names(result) == ["not_converged"]
@@ -217,7 +209,6 @@ def test_the_best_step_is_counted_beside_the_last(run: Callable[..., BenchmarkRe
     assert row.best_worst.value == 1.0
 
 
-@pytest.mark.slow
 def test_several_seeds_are_averaged(run: Callable[..., BenchmarkResult]) -> None:
     (row,) = run(bright, (short("shared", 4, start="uniform"),), seeds=(0, 1)).rows
     assert row.seeds == 2
@@ -233,7 +224,6 @@ def test_a_colour_may_be_forbidden(run: Callable[..., BenchmarkResult]) -> None:
     assert result.stored.cell(cell).inputs["attack"]["basis"]["kind"] == Palette.__name__
 
 
-@pytest.mark.slow
 def test_one_kind_of_sticker_may_be_asked_for(run: Callable[..., BenchmarkResult]) -> None:
     for sharing, trial in (("shared", "shared"), ("per_image", "per image")):
         assert [row.trial for row in run(bright, threat={"sharing": sharing}).rows] == [trial]
@@ -246,7 +236,6 @@ def test_a_sticker_is_scored_on_images_that_the_attacker_has_not_seen(run: Calla
     assert {record.image for record in result.stored.records} == set(split(5, seed=1).ids)
 
 
-@pytest.mark.slow
 def test_signs_are_seen_otherwise_by_attack_and_score(run: Callable[..., BenchmarkResult]) -> None:
     result = run(bright, (SHARED,), threat={"expectation": Expectation(brightness=0.1)})
     (cell,) = (one.cell for one in result.stored.run.trials if one.role == "trial")
@@ -256,7 +245,6 @@ def test_signs_are_seen_otherwise_by_attack_and_score(run: Callable[..., Benchma
     assert names(result) == []
 
 
-@pytest.mark.slow
 def test_a_curve_has_every_family_and_the_octagon(run: Callable[..., BenchmarkResult], monkeypatch: Any) -> None:
     monkeypatch.setattr("blurnet_tf.runs.benchmarks.CURVE", (SHARED, OWN))
     result = run(bright, (SHARED,), areas=(48, 144))
@@ -315,7 +303,6 @@ def test_the_default_mask_is_scaled_to_the_images(run: Callable[..., BenchmarkRe
     assert 0 < result.stored.run.mask["pixels"] <= load_mask(bundled("sticker.png")).sum() / 4 + 4
 
 
-@pytest.mark.slow
 def test_a_file_and_its_model_are_benchmarked_alike(run: Callable[..., BenchmarkResult], tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Flatten(), keras.layers.Dense(3)], name="own")
