@@ -48,19 +48,16 @@ export BLURNET_DATA
 $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPORTS MODEL LABELS VICTIMS,\
   $(if $(word 2,$($(name))),$(error $(name) must be a path without spaces. Received: $(name)=$($(name)))))
 
-.DELETE_ON_ERROR:
-.NOTPARALLEL:
+.DELETE_ON_ERROR .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox check curve figures ablation report train export reproduction bench chaos data assets notebook dist \
-  test quicktest lint format clean distclean
+.PHONY: help blackbox whitebox check curve figures ablation report train export reproduction bench chaos data assets \
+  notebook dist test quicktest lint format clean distclean
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
+PY := $(if $(strip $(VENV)),$(VENV)/bin/python,$(PYTHON))
+INSTALLED := $(if $(strip $(VENV)),$(VENV)/.installed)
 ifeq ($(strip $(VENV)),)
-PY := $(PYTHON)
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
-else
-PY := $(VENV)/bin/python
-INSTALLED := $(VENV)/.installed
 endif
 # Says that a folder is ours, so that no other one is ever emptied.
 OURS := $(VENV)/.made-by-make
@@ -81,32 +78,28 @@ $(VENV)/.installed-%: $(VENV)/.installed
 	@touch $@
 
 # --- Experiments -----------------------------------------------------------------------------------------------------
+# $(call option,NAME,name) is `--name "value"` where NAME= is given, and else nothing.
+option = $(if $($1),--$2 "$($1)")
 DATA_FLAGS := --data $(DATA) --data-dir $(DATA_DIR) --split $(SPLIT)
-TRAIN_FLAGS := --preset $(PRESET) --train-seed $(TRAIN_SEED) --init $(INIT) --precision $(PRECISION) \
-  --checkpoints $(CHECKPOINTS)
-SURFACE_FLAGS := $(if $(STEPS),--steps $(STEPS)) $(if $(MASK),--mask $(MASK)) $(if $(NPS),--nps $(NPS)) \
-  $(if $(PALETTE),--palette $(PALETTE))
-MODEL_FLAGS := $(if $(MODEL),--model $(MODEL) --output $(OUTPUT) $(if $(SIGNATURE),--signature "$(SIGNATURE)") \
-  $(if $(OUTPUT_NAME),--output-name "$(OUTPUT_NAME)") $(if $(LABELS),--labels $(LABELS)) \
-  $(if $(VICTIMS),--victims $(VICTIMS)) $(if $(LABEL),--label "$(LABEL)"))
-BLACKBOX_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(SURFACE_FLAGS) --target "$(TARGET)" --penalties $(LAMBDA) \
-  --seeds $(SEED) $(ARGS)
-WHITEBOX_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(SURFACE_FLAGS) --variant $(VARIANT) --seeds $(SEEDS) \
-  $(if $(LAMBDAS),--penalties $(LAMBDAS)) $(ARGS)
+MACHINE_FLAGS := --precision $(PRECISION) --checkpoints $(CHECKPOINTS)
+TRAIN_FLAGS := --preset $(PRESET) --train-seed $(TRAIN_SEED) --init $(INIT) $(MACHINE_FLAGS)
+SURFACE_FLAGS := $(call option,STEPS,steps) $(call option,MASK,mask) $(call option,NPS,nps) $(call option,PALETTE,palette)
+MODEL_FLAGS := $(if $(MODEL),--model $(MODEL) --output $(OUTPUT) $(call option,SIGNATURE,signature) \
+  $(call option,OUTPUT_NAME,output-name) $(call option,LABELS,labels) $(call option,VICTIMS,victims) $(call option,LABEL,label))
+BLACKBOX_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(SURFACE_FLAGS) --target "$(TARGET)" --penalties $(LAMBDA) --seeds $(SEED) $(ARGS)
+WHITEBOX_FLAGS = $(if $(TARGETS),--targets $(TARGETS)) $(DATA_FLAGS) $(TRAIN_FLAGS) $(SURFACE_FLAGS) \
+  --variant $(VARIANT) --seeds $(SEEDS) $(if $(LAMBDAS),--penalties $(LAMBDAS)) $(ARGS)
+CHECK_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(MODEL_FLAGS) $(call option,MASK,mask) --variant $(VARIANT) --seeds $(SEEDS) \
+  --images $(IMAGES) $(call option,ONLY,only) $(ARGS)
 
 blackbox: $(INSTALLED)  ## Table 1: attack the baseline, transfer to its filtered versions; or attack MODEL
 	@$(PY) -m experiments.blackbox $(MODEL_FLAGS) $(BLACKBOX_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,blackbox)
 
 whitebox: $(INSTALLED)  ## Table 2: train the variants, attack each through its defence; or attack MODEL
-	@$(PY) -m experiments.whitebox $(MODEL_FLAGS) $(if $(TARGETS),--targets $(TARGETS)) $(WHITEBOX_FLAGS) \
-	  --results $(RESULTS)/$(if $(MODEL),models,whitebox)
-
-CHECK_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(MODEL_FLAGS) $(if $(MASK),--mask $(MASK)) --variant $(VARIANT) \
-  --seeds $(SEEDS) --images $(IMAGES) $(if $(ONLY),--only "$(ONLY)") $(ARGS)
+	@$(PY) -m experiments.whitebox $(MODEL_FLAGS) $(WHITEBOX_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,whitebox)
 
 check: $(INSTALLED)  ## Every kind of attack of SUITE on the trained models, or on MODEL, and what makes the figures doubtful
 	@$(PY) -m experiments.check --suite $(SUITE) $(CHECK_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,check)
-
 curve: $(INSTALLED)  ## What falls to stickers of growing area, in a table and a figure
 	@$(PY) -m experiments.check --curve $(CHECK_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,curve)
 
@@ -128,8 +121,7 @@ export: $(and $(INSTALLED),$(if $(filter onnx,$(FORMAT)),$(VENV)/.installed-onnx
 	  --results $(RESULTS) --exports $(EXPORTS)
 
 reproduction: $(INSTALLED)  ## The runs of docs/reproduction.md: what moves the numbers of Table 2 (LISA and RP2)
-	@$(PY) -m experiments.reproduction --data-dir $(DATA_DIR) --precision $(PRECISION) --checkpoints $(CHECKPOINTS) \
-	  --run $(RUN) $(ARGS) --results $(RESULTS)/reproduction
+	@$(PY) -m experiments.reproduction --data-dir $(DATA_DIR) $(MACHINE_FLAGS) --run $(RUN) $(ARGS) --results $(RESULTS)/reproduction
 
 bench: $(INSTALLED)  ## Time the attack and a training step against plain ones and the machine; see docs/benchmarks.md
 	@$(PY) -m experiments.bench $(ARGS) --results $(RESULTS)/bench
@@ -138,7 +130,7 @@ chaos: $(INSTALLED)  ## Kill the white-box sweep KILLS times at random, resume i
 	@$(PY) -m experiments.chaos --kills $(KILLS) $(ARGS) --results $(RESULTS)/chaos
 
 data: $(INSTALLED)  ## Fetch the RP2 release into DATA_DIR, checked; with LISA_ROOT=, prepare LISA there instead
-	@$(PY) -m experiments.data $(if $(LISA_ROOT),--lisa-root "$(LISA_ROOT)") --data-dir $(DATA_DIR) $(ARGS)
+	@$(PY) -m experiments.data $(call option,LISA_ROOT,lisa-root) --data-dir $(DATA_DIR) $(ARGS)
 
 assets: $(INSTALLED)  ## Draw masks/, the palette and the README's sheet of signs anew
 	@$(PY) -m experiments.assets $(ARGS)
@@ -150,9 +142,7 @@ notebook: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run examples/quickstar
 dist: $(and $(INSTALLED),$(VENV)/.installed-dist)  ## Build the sdist, and from it the wheel, into dist/
 	$(PY) -m build --no-isolation --outdir dist
 
-# By file, in the order of tests/conftest.py.
-IN_TWO := --numprocesses auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder
-
+IN_TWO := --numprocesses auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder  # see tests/conftest.py
 test: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run all tests; those on real data need BLURNET_DATA or `make data`
 	$(PY) -m pytest $(IN_TWO) $(PYTEST_ARGS)
 
@@ -160,13 +150,10 @@ quicktest: $(and $(INSTALLED),$(VENV)/.installed-test)  ## The tests that take n
 	$(PY) -m pytest $(IN_TWO) -m "not slow and not realdata" $(PYTEST_ARGS)
 
 lint: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Check style (ruff) and types (mypy, strict)
-	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
-	$(PY) -m mypy
+	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
 format: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Rewrite the code in the project's style
-	$(PY) -m ruff check --fix .
-	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
 clean:  ## Remove results and caches, but for the long runs of reproduction; keep checkpoints, exports, data, environment
 	rm -rf $(addprefix $(RESULTS)/,blackbox whitebox check curve figures ablation bench chaos models report.html) build dist
@@ -176,9 +163,8 @@ distclean: clean  ## Remove the environment as well
 	rm -rf $(if $(wildcard $(OURS)),$(VENV)) src/*.egg-info
 
 help:  ## Show this text
-	@echo 'make blackbox    runs the transfer experiment; everything it needs is made first'
-	@echo 'make whitebox    trains the defences and attacks each with full knowledge'
-	@echo; echo 'Targets:'
+	@printf '%s\n' 'make blackbox    runs the transfer experiment; everything it needs is made first' \
+	  'make whitebox    trains the defences and attacks each with full knowledge' '' 'Targets:'
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 	@echo; echo 'Variables (default):'
 	@sed -n 's/^\([A-Z_]*\) *?= *\([^#]*\)# *\(.*\)/  \1\t\3\t(\2)/p' Makefile | expand -t 16,110 | sed 's/  *(/ (/'
