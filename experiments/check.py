@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.commands.arguments import natural
-from blurnet_tf.data import rp2_release
 from blurnet_tf.data.registry import choose_training
 from blurnet_tf.evaluation.suites import SUITES
-from blurnet_tf.models import TRAINED_VARIANTS
 from blurnet_tf.reporting import write_tables
-from blurnet_tf.runs import train_variant
 from blurnet_tf.runs.benchmarks import AREAS, check
 from blurnet_tf.runs.threat_model import ThreatModel
-from experiments import arguments, cli, own_model
+from experiments import arguments, cli, own_model, variants
 
 
 def main(argv: list[str] | None) -> None:
@@ -45,10 +42,7 @@ def _own(options: Any) -> tuple[list[Any], Any, dict[str, Any]]:
 
 def _trained(options: Any) -> tuple[list[Any], Any, dict[str, Any]]:
     data = arguments.load_data(choose_training, options)
-    released = rp2_release.find(cli.data_roots(options.data_dir)) is not None and data.attacked is not None
-    names = [*TRAINED_VARIANTS, *["rp2_release"] * released] if "all" in options.variant else options.variant
-    models = [train_variant(name, data, **arguments.training(options)) for name in dict.fromkeys(names)]
-    return models, data, {"training_data": data, "init": options.init}
+    return variants.trained(options, data), data, {"training_data": data, "init": options.init}
 
 
 def _parse(argv: list[str] | None) -> Any:
@@ -56,8 +50,7 @@ def _parse(argv: list[str] | None) -> Any:
     arguments.add_data(parser)
     arguments.add_training(parser)
     own_model.add_arguments(parser)
-    choices = ("all", *TRAINED_VARIANTS, "rp2_release")
-    parser.add_argument("--variant", choices=choices, nargs="+", default=["all"], help="which models")
+    variants.add_variant(parser)
     parser.add_argument("--suite", choices=tuple(SUITES), default="standard", help="how many attacks")
     parser.add_argument("--seeds", type=natural, nargs="+", default=[0], help="seeds of the attacks")
     parser.add_argument("--mask", type=Path, help="image of the mask (default: that of the data)")

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.attacks import RP2
-from blurnet_tf.data import rp2_release
 from blurnet_tf.data.registry import choose_training
-from blurnet_tf.models import TRAINED_VARIANTS
 from blurnet_tf.reporting import write_tables
-from blurnet_tf.runs import load_setting, train_variant, white_box
-from experiments import arguments, cli, own_model
+from blurnet_tf.runs import load_setting, white_box
+from experiments import arguments, cli, own_model, variants
 
 
 def main(argv: list[str] | None) -> None:
@@ -26,12 +24,7 @@ def main(argv: list[str] | None) -> None:
         print(f"To attack: {data.attacked.reason}", flush=True)
     setting = load_setting(data, mask=options.mask, palette=options.palette)
     attacks = arguments.attacks(options, setting)
-    released = rp2_release.find(cli.data_roots(options.data_dir)) is not None
-    names = [*TRAINED_VARIANTS, *["rp2_release"] * (released and data.attacked is not None)]
-    models = [
-        train_variant(name, data, **arguments.training(options))
-        for name in (names if "all" in options.variant else dict.fromkeys(options.variant))
-    ]
+    models = variants.trained(options, data)
     papers_attack = all(dataclasses.replace(attack, penalty=RP2.penalty, seed=0) == RP2() for attack in attacks)
     papers_training = (data.key, options.preset, options.init) == ("lisa", "paper", "random")
     run = white_box(
@@ -54,8 +47,7 @@ def _parse(argv: list[str] | None) -> Any:
     arguments.add_training(parser)
     arguments.add_attack(parser)
     own_model.add_arguments(parser)
-    choices = ("all", *TRAINED_VARIANTS, "rp2_release")
-    parser.add_argument("--variant", choices=choices, nargs="+", default=["all"], help="which rows")
+    variants.add_variant(parser)
     parser.add_argument("--targets", nargs="+", help="with --model: wanted classes (default: all that are no label)")
     parser.add_argument("--results", type=Path, default=Path("results/whitebox"), help="folder to write to")
     return parser.parse_args(argv)

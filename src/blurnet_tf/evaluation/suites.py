@@ -143,13 +143,9 @@ def trials_of(suite: str | Sequence[Attack | Trial]) -> tuple[Trial, ...]:
         >>> [trial.name for trial in trials_of("quick")]
         ['shared', 'per image', 'square', 'large']
     """
-    if isinstance(suite, str):
-        if suite not in SUITES:
-            raise ValueError(
-                f"`suite` must be one of {', '.join(map(repr, SUITES))}, or a list of attacks. Received: {suite!r}"
-            )
+    if isinstance(suite, str) and suite in SUITES:
         return SUITES[suite]
-    if not isinstance(suite, Sequence):
+    if isinstance(suite, str) or not isinstance(suite, Sequence):
         raise ValueError(
             f"`suite` must be one of {', '.join(map(repr, SUITES))}, or a list of attacks. Received: {suite!r}"
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,31 +168,23 @@ def store_mask(folder: Path, mask: NDArray[np.float32]) -> MaskSpec:
     """Write a mask into the folder of the results, and return where it is."""
     digest = mask_sha256(mask)
     path = folder / INPUTS / f"mask-{digest[:12]}.npy"
-    if not path.is_file() or mask_sha256(_array(path)) != digest:
+    if not _holds(digest, lambda: mask_sha256(np.load(io.BytesIO(path.read_bytes()), allow_pickle=False))):
         with atomic_path(path) as temporary:
             np.save(temporary, mask, allow_pickle=False)
     return MaskSpec(path=str(path), sha256=digest)
 
 
-def _array(path: Path) -> NDArray[np.float32]:
-    """Return the array of a file, empty for a damaged one."""
-    try:
-        with path.open("rb") as file:
-            return np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError):
-        return np.zeros(0, np.float32)
-
-
 def _stored(folder: Path, split: Split) -> Path:
     digest = split.sha256()
     path = folder / INPUTS / f"images-{digest[:12]}.npz"
-    if not path.is_file() or not _holds(path, digest):
+    if not _holds(digest, lambda: read_split(path).sha256()):
         save_split(path, split)
     return path
 
 
-def _holds(path: Path, digest: str) -> bool:
+def _holds(digest: str, read: Callable[[], str]) -> bool:
+    """Return whether a file is there, whole, and of this checksum, which `read` finds."""
     try:
-        return read_split(path).sha256() == digest
-    except (ValueError, OSError):
+        return read() == digest
+    except (OSError, ValueError, EOFError):
         return False
