@@ -166,13 +166,14 @@ class _Plan:
 
     def of_model(self, model: Candidate, trials: Sequence[Trial], tested: Dataset | None) -> Iterator[Planned]:
         """Yield what one model is asked, its floor, and the attacks on it."""
+        if not trials:  # a curve alone
+            return
         yield self._asked(model, "probe", self.scored or self.setting.images_spec)
-        if tested is not None and trials:
+        if tested is not None:
             test = tested.test().with_class_names(self.setting.images.class_names)
             images = ImagesSpec(source=tested.source, class_names=test.class_names, sha256=test.sha256(), part="test")
             yield self._asked(model, "test", images)
-        if trials:
-            yield self._floor(model, self.setting.mask_spec, "sticker", int(self.setting.mask.sum()))
+        yield self._floor(model, self.setting.mask_spec, "sticker", int(self.setting.mask.sum()))
         large = store_mask(self.folder, self._octagon()) if any(trial.large for trial in trials) else None
         for trial in self._allowed(model, trials):
             mask = large if trial.large and large else self.setting.mask_spec
