@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from blurnet_tf.data import rp2_release
 from blurnet_tf.data.registry import choose_training
 from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.export import FORMATS, check_formats, export_model, model_card
-from blurnet_tf.models import TRAINED_VARIANTS, TRANSFER_VARIANTS, VARIANTS, feature_layer
+from blurnet_tf.models import TRAINED_VARIANTS, TRANSFER_VARIANTS, feature_layer
 from blurnet_tf.reporting import attack_paragraph
 from blurnet_tf.runs.checkpoints import held_out_accuracy, train_variant
-from experiments import arguments, cli
+from blurnet_tf.training.recipes import find_row, row_title
+from experiments import arguments, cli, variants
 
 
 def main(argv: list[str] | None) -> None:
@@ -21,14 +23,12 @@ def main(argv: list[str] | None) -> None:
     data = arguments.load_data(choose_training, options)
     test = data.test()
     released = rp2_release.find(cli.data_roots(options.data_dir)) is not None
-    everything = [*dict.fromkeys([*TRAINED_VARIANTS, *TRANSFER_VARIANTS]), *["rp2_release"] * released]
-    for name in everything if "all" in options.variant else dict.fromkeys(options.variant):
+    for name in variants.named(options, (*TRAINED_VARIANTS, *TRANSFER_VARIANTS, *["rp2_release"] * released)):
         # The filters of Table 1 are put into the baseline, whose weights they leave as they are.
         trained = "baseline" if name in TRANSFER_VARIANTS else name
         checkpoint = train_variant(trained, data, **arguments.training(options))
-        model = checkpoint.model
-        if name != checkpoint.variant.name:
-            model = checkpoint.with_variant(VARIANTS[name])
+        variant, procedure = find_row(name)
+        model = checkpoint.model if variant == checkpoint.variant else checkpoint.with_variant(variant)
         training = checkpoint.provenance
         accuracy = held_out_accuracy(model, test)
         attacked, row = attack_paragraph(name, training["weights_sha256"], options.results)
@@ -39,7 +39,7 @@ def main(argv: list[str] | None) -> None:
             class_names=data.class_names,
             card=model_card(
                 name,
-                VARIANTS[name],
+                dataclasses.replace(variant, title=row_title(variant, procedure)),
                 training,
                 accuracy,
                 data=data.facts(),
@@ -47,7 +47,7 @@ def main(argv: list[str] | None) -> None:
                 attacked=attacked,
             ),
             provenance={
-                "variant": VARIANTS[name].settings(),
+                "variant": variant.settings(),
                 "accuracy": {"data": data.title, "correct": accuracy.count, "n": accuracy.n},
                 "table_row": row,
                 "training": training,
@@ -63,8 +63,7 @@ def _parse(argv: list[str] | None) -> Any:
     parser = cli.parser(__doc__)
     arguments.add_data(parser)
     arguments.add_training(parser)
-    choices = ("all", *VARIANTS)
-    parser.add_argument("--variant", choices=choices, nargs="+", default=["all"], help="which models")
+    variants.add_variant(parser, "all of Tables 1 and 2")
     parser.add_argument("--format", choices=FORMATS, nargs="+", default=["savedmodel"], help="litert and onnx: as well")
     parser.add_argument("--results", type=Path, default=Path("results"), help="of the tables, for the model card")
     parser.add_argument("--exports", type=Path, default=Path("exports"), help="folder to write to")

@@ -1,11 +1,11 @@
-"""Train variants of the LISA-CNN, or find the checkpoints that an earlier run left."""
+"""Train variants of the LISA-CNN, plainly or by a procedure, or find the checkpoints that an earlier run left."""
 
 from __future__ import annotations
 
 from blurnet_tf.data.registry import choose_training
-from blurnet_tf.models import TRAINED_VARIANTS, VARIANTS
+from blurnet_tf.models import TRAINED_VARIANTS
 from blurnet_tf.runs import train_variant
-from experiments import arguments, cli
+from experiments import arguments, cli, variants
 
 
 def main(argv: list[str] | None) -> None:
@@ -13,11 +13,10 @@ def main(argv: list[str] | None) -> None:
     parser = cli.parser(__doc__)
     arguments.add_data(parser)
     arguments.add_training(parser)
-    choices = ("all", *VARIANTS)
-    parser.add_argument("--variant", choices=choices, nargs="+", default=["all"], help="which models; all: of Table 2")
+    variants.add_variant(parser)
     options = parser.parse_args(argv)
     data = arguments.load_data(choose_training, options)
-    for name in TRAINED_VARIANTS if "all" in options.variant else dict.fromkeys(options.variant):
+    for name in variants.named(options, TRAINED_VARIANTS):
         train_variant(name, data, **arguments.training(options))
 
 

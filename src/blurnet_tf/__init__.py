@@ -9,7 +9,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from blurnet_tf.defenses import ChannelLInf, FixedBlur, LearnableBlur, TotalVariation, TVLossCallback, defend
+from blurnet_tf.defenses import (
+    ChannelLInf,
+    FixedBlur,
+    KernelTotalVariation,
+    LearnableBlur,
+    TotalVariation,
+    TVLossCallback,
+    defend,
+)
 from blurnet_tf.models import VARIANTS, Defense, Variant, lisa_cnn
 from blurnet_tf.signs import CLASS_NAMES, STOP
 
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from blurnet_tf.models.classifier import Classifier, load_classifier
     from blurnet_tf.reporting.benchmark import BenchmarkResult, benchmark
     from blurnet_tf.runs.threat_model import ThreatModel
+    from blurnet_tf.training import PROCEDURES, train
 
 __version__ = "0.1.0"  # its only place: setup.cfg reads this line, without importing the package
 
@@ -35,13 +44,15 @@ _LATER = {
     "apply_to_photograph": "attacks.transforms", "bundled": "attacks.masks", "export_model": "export",
     "load_classifier": "models.classifier", "load_dataset": "data.registry", "load_folder": "data.folder",
     "load_mask": "attacks.masks", "load_palette": "attacks.masks",
+    "PROCEDURES": "training", "train": "training",
 }  # fmt: skip
 
 __all__ = [
-    "CLASS_NAMES", "RP2", "STOP", "VARIANTS", "AttackResult", "BenchmarkResult", "ChannelLInf", "Classifier",
-    "Dataset", "Defense", "FixedBlur", "GradientAttack", "LearnableBlur", "Split", "TVLossCallback", "ThreatModel",
-    "TotalVariation", "Variant", "apply_to_photograph", "benchmark", "bundled", "defend", "export_model",
-    "lisa_cnn", "load_classifier", "load_dataset", "load_folder", "load_mask", "load_palette",
+    "CLASS_NAMES", "PROCEDURES", "RP2", "STOP", "VARIANTS", "AttackResult", "BenchmarkResult", "ChannelLInf",
+    "Classifier", "Dataset", "Defense", "FixedBlur", "GradientAttack", "KernelTotalVariation", "LearnableBlur",
+    "Split", "TVLossCallback", "ThreatModel", "TotalVariation", "Variant", "apply_to_photograph", "benchmark",
+    "bundled", "defend", "export_model", "lisa_cnn", "load_classifier", "load_dataset", "load_folder", "load_mask",
+    "load_palette", "train",
 ]  # fmt: skip
 
 

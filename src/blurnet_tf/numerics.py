@@ -99,6 +99,57 @@ def _total_variation(maps: Any) -> tuple[Any, Callable[..., Any]]:
     return ops.sum(ops.absolute(down), axis=(1, 2)) + ops.sum(ops.absolute(right), axis=(1, 2)), gradient
 
 
+def smooth_total_variation(maps: Any, eps: float = 1e-3) -> Any:
+    r"""Total variation with a root that is round at 0: ``sum sqrt(d^2 + eps^2) - eps``, d as in Eq. 4.
+
+    Args:
+        maps: Floating (n, H, W, K).
+        eps: Where the root turns: differences below it count by their squares, above it as in Eq. 4.
+
+    Returns:
+        float32 (n, K), 0 for a constant map.
+
+    Example:
+        >>> round(float(smooth_total_variation([[[[0.0], [3.0]]]], eps=4.0)[0, 0]), 6)
+        1.0
+    """
+    return sum(
+        ops.sum(ops.sqrt(ops.square(one) + eps**2) - eps, axis=(1, 2)) for one in _differences(maps)
+    )  # fmt: skip
+
+
+def squared_variation(maps: Any) -> Any:
+    r"""Sum of the squared differences of each map: Eq. 4 with ``|d|^2`` for ``|d|``. Floating (n, H, W, K) to (n, K).
+
+    Example:
+        >>> squared_variation([[[[0.0], [3.0]]]]).numpy()
+        array([[9.]], dtype=float32)
+    """
+    return sum(ops.sum(ops.square(one), axis=(1, 2)) for one in _differences(maps))
+
+
+def _differences(maps: Any) -> tuple[Any, Any]:
+    maps = ops.cast(ops.convert_to_tensor(maps), "float32")
+    return maps[:, 1:] - maps[:, :-1], maps[:, :, 1:] - maps[:, :, :-1]
+
+
+def kernel_total_variation(kernel: Any) -> Any:
+    r"""Total variation of the kernels of a convolution: Eq. 4 of each window, summed over inputs and outputs.
+
+    Args:
+        kernel: Floating (h, w, inputs, outputs).
+
+    Returns:
+        A float32 scalar, 0 for windows of one value each.
+
+    Example:
+        >>> float(kernel_total_variation([[[[0.0]], [[2.0]]], [[[0.0]], [[2.0]]]]))
+        4.0
+    """
+    kernel = ops.convert_to_tensor(kernel)
+    return ops.sum(total_variation(ops.reshape(kernel, (1, *kernel.shape[:2], -1))))
+
+
 def channel_linf(kernel: Any) -> Any:
     r"""Sum over the channels of the largest weight of each filter, Eq. 3: ``sum_j max |W[:, :, j]|``.
 

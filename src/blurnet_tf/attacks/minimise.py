@@ -1,4 +1,4 @@
-"""The minimiser of RP2: steps of Adam on many stickers at once, compiled into one graph."""
+"""The minimiser of RP2: steps on many stickers at once, compiled into one graph, or taken inside another one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blurnet_tf.attacks.batches import mean_over_batches
 from blurnet_tf.attacks.expectation import Expectation
 from blurnet_tf.attacks.gradients import Gradient
 from blurnet_tf.attacks.inputs import Model
-from blurnet_tf.attacks.loops import Advance, compiled, improves, in_graph
+from blurnet_tf.attacks.loops import Advance, Step, compiled, improves, in_graph
 from blurnet_tf.attacks.losses import Loss
 from blurnet_tf.attacks.penalties import Penalty, Scene
 from blurnet_tf.attacks.transforms import masked, place
@@ -36,6 +36,7 @@ class Objective:
     terms: tuple[Penalty, ...]
     basis: Basis
     gradient: Gradient
+    optimizer: str
     expectation: Expectation | None
     beta_1: float
     beta_2: float
@@ -51,8 +52,9 @@ class Problem(NamedTuple):
     """What a compiled step takes beside its state. Tensors throughout, so that other values need no new trace.
 
     A sticker is one perturbation of one run. Each is on images of its own: `images` is (stickers, n, H, W, 3), or
-    (1, n, H, W, 3) if they are the same for all; `classes` and `predictions` (stickers, n) likewise. `seed` is that
-    of what is drawn in a step.
+    (1, n, H, W, 3) if they are the same for all; `classes` and `predictions` (stickers, n) likewise. `masks` is
+    (masks, H, W, 1), or (masks, stickers, H, W, 1) if stickers have masks of their own. `seed` is that of what is drawn
+    in a step.
     """
 
     images: Any
@@ -80,7 +82,7 @@ class State(NamedTuple):
     @classmethod
     def start(cls, z: Any) -> State:
         """Return the state before the first step, for parameters (stickers, ...)."""
-        n, zeros = z.shape[0], tf.zeros_like(z)
+        n, zeros = tf.shape(z)[0], tf.zeros_like(z)  # how many is not known while a training is traced
         score, loss, step = tf.fill([n], -1.0), tf.fill([n], np.float32(np.inf)), tf.zeros([n], tf.int32)
         return cls(tf.constant(0, tf.int32), z, zeros, zeros, z, score, loss, step)
 
@@ -93,6 +95,11 @@ def compile_steps(model: Model, objective: Objective) -> Advance:
 @functools.lru_cache(maxsize=4)  # few, because each keeps its model alive
 def _compile(model: Model, objective: Objective, description: str) -> Advance:
     # `description` is in the key of the cache alone.
+    return in_graph(make_step(model, objective))
+
+
+def make_step(model: Model, objective: Objective) -> Step:
+    """Return one step on `model`, in whichever graph it is called."""
     answer = _with_maps(model, tuple(term.maps_of for term in objective.terms if term.maps_of))
     loss_of = objective.loss if objective.targeted else objective.loss.away
 
@@ -101,7 +108,8 @@ def _compile(model: Model, objective: Objective, description: str) -> Advance:
         union, size = tf.reduce_max(problem.masks, axis=0), problem.images.shape[2:]
         d = objective.basis.decode(z, tuple(size[:2]))
         perturbation = masked(d, union, objective.perturbation_clip)
-        painted = {} if objective.paint is None else {"inverse_mask": union, "setpoint": objective.paint}
+        under = union if len(union.shape) == 3 else union[:, None]  # as the images, (stickers, n, H, W, 1)
+        painted = {} if objective.paint is None else {"inverse_mask": under, "setpoint": objective.paint}
         adversarial = place(problem.images, perturbation, image_clip=objective.image_clip, **painted)
         stickers, count = tf.unstack(tf.shape(adversarial)[:2])
         seen = adversarial if objective.expectation is None else objective.expectation(adversarial, seed)
@@ -121,7 +129,7 @@ def _compile(model: Model, objective: Objective, description: str) -> Advance:
 
     def differentiate(z: Any, problem: Problem, seed: Any) -> tuple[Any, ...]:
         """Return loss, row and gradient, each the mean over the images."""
-        stickers = z.shape[0]
+        stickers = tf.shape(z)[0]
         zeros = tf.zeros([stickers]), tf.zeros([len(objective.terms) + 4, stickers]), tf.zeros_like(z)
         return mean_over_batches(
             lambda some: objective.gradient(lambda z: evaluate(z, some, seed), z, seed),
@@ -135,12 +143,16 @@ def _compile(model: Model, objective: Objective, description: str) -> Advance:
         loss, row, gradient = differentiate(state.z, problem, seed)
         score = row[-1] if objective.targeted else row[-2]
         better = improves(score, loss, state)
-        # Adam, Kingma and Ba 2015, the form at the end of their section 2.
-        count = tf.cast(state.step + 1, tf.float32)
-        m = objective.beta_1 * state.m + (1 - objective.beta_1) * gradient
-        v = objective.beta_2 * state.v + (1 - objective.beta_2) * tf.square(gradient)
-        rate = problem.learning_rate * tf.sqrt(1 - objective.beta_2**count) / (1 - objective.beta_1**count)
-        moved = objective.basis.project(state.z - rate * m / (tf.sqrt(v) + objective.epsilon))
+        m, v = state.m, state.v
+        if objective.optimizer == "sign":  # Madry et al. 2018
+            change = problem.learning_rate * tf.sign(gradient)
+        else:  # Adam, Kingma and Ba 2015, the form at the end of their section 2
+            count = tf.cast(state.step + 1, tf.float32)
+            m = objective.beta_1 * m + (1 - objective.beta_1) * gradient
+            v = objective.beta_2 * v + (1 - objective.beta_2) * tf.square(gradient)
+            rate = problem.learning_rate * tf.sqrt(1 - objective.beta_2**count) / (1 - objective.beta_1**count)
+            change = rate * m / (tf.sqrt(v) + objective.epsilon)
+        moved = objective.basis.project(state.z - change)
         return State(
             step=state.step + 1,
             z=tf.where(state.step < problem.steps, moved, state.z),  # the last row only measures
@@ -152,7 +164,7 @@ def _compile(model: Model, objective: Objective, description: str) -> Advance:
             best_step=tf.where(better, state.step, state.best_step),
         ), row
 
-    return in_graph(step)
+    return step
 
 
 def _with_maps(model: Model, layers: tuple[str, ...]) -> Callable[[Any], tuple[Any, Mapping[str, Any]]]:

@@ -35,6 +35,7 @@ from blurnet_tf.attacks.transforms import masked, place
 from blurnet_tf.checks import check_integer
 
 NORMS: dict[str, int] = {"l1": 1, "l2": 2}
+OPTIMIZERS: tuple[str, ...] = ("adam", "sign")
 
 
 @register
@@ -46,8 +47,10 @@ class RP2(Attack):
     one batch, or in several if they do not fit: the model sees float32 (targets * n, H, W, 3).
 
     Attributes:
-        steps, learning_rate, beta_1, beta_2, epsilon: Adam's; `epsilon` is Kingma and Ba's epsilon-hat, as in
-            TensorFlow.
+        steps, learning_rate: How many steps, and how long each is.
+        optimizer: "adam", as RP2; or "sign", steps of `learning_rate` along the sign of the gradient (Madry et al.,
+            arXiv:1706.06083).
+        beta_1, beta_2, epsilon: Adam's; `epsilon` is Kingma and Ba's epsilon-hat, as in TensorFlow.
         penalty: lambda, the weight of the norm.
         norm: "l2", "l1", or `None` for no norm.
         penalties: More terms, such as `NPS(palette)` and `TotalVariation(weight=0.1)`.
@@ -79,6 +82,7 @@ class RP2(Attack):
 
     steps: int = 300
     learning_rate: float = 0.1
+    optimizer: str = "adam"
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
@@ -104,6 +108,8 @@ class RP2(Attack):
         check_number("epsilon", self.epsilon, positive=True)
         check_number("penalty", self.penalty)
         check_seed("seed", self.seed)
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"`optimizer` must be one of 'adam', 'sign'. Received: optimizer={self.optimizer!r}")
         if self.norm not in (*NORMS, None):
             raise ValueError(f"`norm` must be one of 'l2', 'l1', None. Received: norm={self.norm!r}")
         for name in ("beta_1", "beta_2"):
@@ -145,7 +151,7 @@ class RP2(Attack):
         batches = math.ceil(each / most)
         parts["loss"].check_batches(batches)
         bound = parts["basis"].within(task.mask)
-        advance = compile_steps(model, self._objective(bound, targeted, batches))
+        advance = compile_steps(model, self.objective(bound, targeted=targeted, batches=batches))
         keys = [0] if task.targets is None else [target + 1 for target in task.targets]
         blocks = [(run, restart) for run in range(len(keys)) for restart in range(self.restarts)]
         portions = portions_of(len(blocks), groups, each, most)
@@ -182,8 +188,9 @@ class RP2(Attack):
         names = ("loss", "adversarial", *(term.term for term in self.terms), "success", "target_reached")
         return self._result(whole, task, groups, names if targeted else names[:-1])
 
-    def _objective(self, basis: Basis, targeted: bool, batches: int) -> Objective:
-        names = ("expectation", "beta_1", "beta_2", "epsilon", "paint", "perturbation_clip", "image_clip")
+    def objective(self, basis: Basis, *, targeted: bool, batches: int) -> Objective:
+        """Return what the compiled steps of the attack depend on, for perturbations in a basis."""
+        names = ("expectation", "optimizer", "beta_1", "beta_2", "epsilon", "paint", "perturbation_clip", "image_clip")
         return Objective(
             loss=self.parts["loss"],
             terms=tuple(dataclasses.replace(term, weight=1.0) for term in self.terms),  # weights are tensors there

@@ -3,9 +3,11 @@
 from blurnet_tf.defenses.callbacks import TVLossCallback
 from blurnet_tf.defenses.kernels import WINDOWS, blur_kernel
 from blurnet_tf.defenses.layers import FixedBlur, LearnableBlur
-from blurnet_tf.defenses.regularizers import ChannelLInf, TotalVariation
+from blurnet_tf.defenses.regularizers import ChannelLInf, KernelTotalVariation, TotalVariation
 from blurnet_tf.defenses.retrofit import defend
+from blurnet_tf.defenses.squeezing import JPEG, BitDepth, MedianFilter
 
 __all__ = [
-    "WINDOWS", "ChannelLInf", "FixedBlur", "LearnableBlur", "TVLossCallback", "TotalVariation", "blur_kernel", "defend",
+    "JPEG", "WINDOWS", "BitDepth", "ChannelLInf", "FixedBlur", "KernelTotalVariation", "LearnableBlur", "MedianFilter",
+    "TVLossCallback", "TotalVariation", "blur_kernel", "defend",
 ]  # fmt: skip

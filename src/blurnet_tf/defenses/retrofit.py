@@ -8,12 +8,17 @@ from typing import Any
 
 import keras
 
-from blurnet_tf.defenses.regularizers import TotalVariation
+from blurnet_tf.defenses.regularizers import KernelTotalVariation, TotalVariation
 
 _CALLED_ONCE = "`layer` must name a layer that is called once. Received: layer={!r}, which is called more often"
 
 
-def defend(model: keras.Model, layer: str, defense: keras.layers.Layer | TotalVariation) -> keras.Model:
+_PENALTIES = (TotalVariation, KernelTotalVariation)
+
+
+def defend(
+    model: keras.Model, layer: str, defense: keras.layers.Layer | TotalVariation | KernelTotalVariation
+) -> keras.Model:
     """Return a copy of `model`, weights included, with a defence after one of its layers.
 
     All that read the maps of that layer, the outputs of the model among them, read the defended ones. The copy shares
@@ -30,7 +35,8 @@ def defend(model: keras.Model, layer: str, defense: keras.layers.Layer | TotalVa
         layer: Name of a layer that is called once and gives maps (n, H, W, channels); "inner/layer" for one in a model
             inside. `TVLossCallback` finds the layers of the outermost model only.
         defense: A layer that keeps the shape, such as `FixedBlur`: a copy of it follows `layer`. Or a `TotalVariation`:
-            a copy of it becomes the `activity_regularizer` of `layer`.
+            a copy of it becomes the `activity_regularizer` of `layer`. Or a `KernelTotalVariation`, which becomes its
+            `kernel_regularizer`.
 
     Raises:
         ValueError: The model, the layer or the defence is not as described, the name of `defense` is taken, or the
@@ -45,9 +51,9 @@ def defend(model: keras.Model, layer: str, defense: keras.layers.Layer | TotalVa
         >>> defend(plain, "stem", TotalVariation(1e-4)).get_layer("stem").activity_regularizer.alpha
         0.0001
     """
-    if not isinstance(defense, (keras.layers.Layer, TotalVariation)):
+    if not isinstance(defense, (keras.layers.Layer, *_PENALTIES)):
         raise ValueError(
-            "`defense` must be a layer, such as FixedBlur(5) or LearnableBlur(5), or a TotalVariation. "
+            "`defense` must be a layer, such as FixedBlur(5), a TotalVariation or a KernelTotalVariation. "
             f"Received: defense={defense!r}"
         )
     if not _has_graph(model):
@@ -79,7 +85,7 @@ class _Copier:
         """Return the copy of a layer or another operation, always the same one: what is shared stays shared."""
         if id(operation) not in self._copies:
             copy = self.copy(operation) if _has_graph(operation) else _rebuilt(operation)
-            if operation is self._target and isinstance(self._defense, TotalVariation):
+            if operation is self._target and isinstance(self._defense, _PENALTIES):
                 self._penalise(copy)
             self._copies[id(operation)] = copy
         return self._copies[id(operation)]
@@ -99,7 +105,7 @@ class _Copier:
                 "`layer` must name a layer that gives maps (n, H, W, channels) with known channels. "
                 f"Received: layer={self._layer!r}, which gives {given}"
             )
-        if isinstance(self._defense, TotalVariation):
+        if isinstance(self._defense, _PENALTIES):
             return maps
         defense = _rebuilt(self._defense)
         defended = defense(maps)
@@ -114,21 +120,24 @@ class _Copier:
 
     def _penalise(self, copy: Any) -> None:
         """Set the penalty on the copy of the target, if that layer can have it and its configuration has it too."""
-        if copy.activity_regularizer is not None:
+        name = "kernel_regularizer" if isinstance(self._defense, KernelTotalVariation) else "activity_regularizer"
+        if getattr(copy, name, None) is not None:
             raise ValueError(
-                "`layer` must name a layer without an activity_regularizer. "
-                f"Received: layer={self._layer!r}, which has one: {type(copy.activity_regularizer).__name__}"
+                f"`layer` must name a layer without a {name}. "
+                f"Received: layer={self._layer!r}, which has one: {type(getattr(copy, name)).__name__}"
             )
-        copy.activity_regularizer = _rebuilt(self._defense)
+        setattr(copy, name, _rebuilt(self._defense))
         try:
-            saved = isinstance(_rebuilt(copy).activity_regularizer, TotalVariation)
+            saved = isinstance(getattr(_rebuilt(copy), name, None), type(self._defense))
         except (TypeError, ValueError):  # its constructor does not know the argument
             saved = False
         if not saved:
+            way_out = "Put a keras.layers.Identity after it with `defend`, and the penalty on that"
+            if name == "kernel_regularizer":
+                way_out = "Name a convolution"
             raise ValueError(
-                "`layer` must name a layer whose configuration keeps an activity_regularizer. "
-                f"Received: layer={self._layer!r} of class {type(copy).__name__}. "
-                "Put a keras.layers.Identity after it with `defend`, and the penalty on that"
+                f"`layer` must name a layer whose configuration keeps a {name}. "
+                f"Received: layer={self._layer!r} of class {type(copy).__name__}. {way_out}"
             )
 
 

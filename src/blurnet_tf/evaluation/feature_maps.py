@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from blurnet_tf.numerics import total_variation
+from blurnet_tf.evaluation.spectra import RADIUS, frequency_response, share_beyond
+from blurnet_tf.numerics import kernel_total_variation, total_variation
 
 
 def map_layers(model: keras.Model) -> tuple[str, ...]:
@@ -50,6 +51,22 @@ def layer_maps(
     parts = [probe(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
     return {
         name: np.concatenate([np.asarray(keras.ops.cast(part[name], "float32")) for part in parts]) for name in names
+    }
+
+
+def kernel_roughness(model: keras.Model) -> dict[str, float]:
+    """Return how rough the kernels of the first layer of a `lisa_cnn` are.
+
+    `kernel_total_variation` is Eq. 4 of each window, summed over inputs and outputs; the relative one is that divided
+    by the sum of |W|; `kernel_high_pass` is the share of the kernels' energy beyond `spectra.RADIUS`, without means.
+    """
+    kernel = np.asarray(keras.ops.convert_to_numpy(model.get_layer("conv1").kernel), np.float64)
+    variation = float(keras.ops.convert_to_numpy(kernel_total_variation(kernel)))
+    power = frequency_response(kernel - kernel.mean(axis=(0, 1)), size=32) ** 2
+    return {
+        "kernel_total_variation": variation,
+        "kernel_relative_total_variation": variation / float(np.abs(kernel).sum()),
+        "kernel_high_pass": float(share_beyond(power.sum(axis=(2, 3)), RADIUS)),
     }
 
 

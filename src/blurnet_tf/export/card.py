@@ -57,6 +57,14 @@ _DEFENCES: Mapping[str, str] = {
     "TotalVariation": "a training with the total variation of {place} as a penalty (Eq. 5), alpha_TV = {alpha:g}",
 }
 
+_PROCEDURES: Mapping[str, str] = {
+    "Stickers": "a training in which each image is seen clean and again under random stickers",
+    "Gaussian": "a training on images with Gaussian noise of standard deviation {sigma:g}",
+    "Adversarial": "adversarial training (Madry et al.): images changed by up to {epsilon:.3g} a pixel",
+    "DOA": "defence against occlusion attacks (Wu et al.): a rectangle of {height}x{width} pixels put where it hurts",
+    "Universal": "a training in which each image is seen clean and again under stickers that hurt the whole batch",
+}
+
 
 def model_card(
     name: str,
@@ -112,6 +120,10 @@ def model_card(
         place = _PLACES.get(one.after, f"the maps of {one.after}")
         words = _DEFENCES.get(one.layer, f"{one.layer} on {{place}}")
         defences.append(words.format(**{"window": "box", "alpha": 0.0, **one.settings, "place": place}))
+    procedure = training.get("settings", {}).get("procedure")
+    if procedure is not None:
+        kind = procedure["kind"]
+        defences.append(_PROCEDURES.get(kind, f"a training by the procedure {kind}").format(**procedure))
     defence = f"Its defence is {' and '.join(defences)}." if defences else "It has no defence."
     head = f"The LISA-CNN, a classifier of traffic signs, exported by blurnet-tf. {defence}"
     parts = [f"# {name}: {variant.title}", head, *(f"## {title}\n\n{text}" for title, text in sections.items())]

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from blurnet_tf.defenses import KernelTotalVariation
 from blurnet_tf.models.variants import Variant, find_variant
 from blurnet_tf.models.weights import LayerWeights, set_layer_weights
 
@@ -55,7 +56,7 @@ def lisa_cnn(
             f"`image_size` must be a height and a width of at least {_SMALLEST}, of which the convolutions leave a "
             f"pixel. Received: image_size={image_size!r}"
         )
-    layers, penalties = _parts(variant, seed, dtype)
+    layers, penalties, of_weights = _parts(variant, seed, dtype)
 
     def start(offset: int) -> keras.Initializer:
         return keras.initializers.GlorotUniform(seed=None if seed is None else seed + offset)
@@ -69,21 +70,22 @@ def lisa_cnn(
     x = filtered(image, "input")
     for offset, (name, filters, size, stride, padding) in enumerate(_CONVOLUTIONS):
         linear = f"{name}_linear"
-        apart = bool(layers[linear] or linear in penalties)
+        apart = bool(layers[linear] or penalties[linear])
+        of_maps = {} if apart else penalties[name]
         x = keras.layers.Conv2D(
             filters,
             size,
             strides=stride,
             padding=padding,
             activation=None if apart else "relu",
-            activity_regularizer=penalties.get(linear if apart else name),
             kernel_initializer=start(offset),
             dtype=dtype,
             name=name,
+            **(penalties[linear] | of_maps | of_weights[name]),
         )(x)
         if apart:
             x = filtered(x, linear)
-            x = keras.layers.ReLU(activity_regularizer=penalties.get(name), dtype=dtype, name=f"{name}_relu")(x)
+            x = keras.layers.ReLU(dtype=dtype, name=f"{name}_relu", **penalties[name])(x)
         x = filtered(x, name)
     x = keras.layers.Flatten(dtype=dtype, name="flatten")(x)
     # float32 also under a mixed-precision policy: a loss and an argmax on half-precision logits are too coarse.
@@ -107,29 +109,44 @@ def feature_layer(model: keras.Model) -> str:
 
 def _parts(
     variant: Variant, seed: int | None, dtype: str | None
-) -> tuple[dict[str, list[keras.layers.Layer]], dict[str, keras.Regularizer]]:
-    """Return the layers and the penalty of a variant for each place."""
+) -> tuple[dict[str, list[keras.layers.Layer]], dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Return for each place what a variant puts there: layers, the penalty on the maps, and what its weights have."""
     layers: dict[str, list[keras.layers.Layer]] = {place: [] for place in _PLACES}
-    penalties: dict[str, keras.Regularizer] = {}
+    penalties: dict[str, dict[str, Any]] = {place: {} for place in _PLACES}
+    of_weights: dict[str, dict[str, Any]] = {place: {} for place in _PLACES}
     for index, defense in enumerate(variant.defenses):
         if defense.after not in layers:
             raise ValueError(f"`after` must be one of {', '.join(layers)}. Received: after={defense.after!r}")
         same = sum(other.layer == defense.layer for other in variant.defenses[:index])
-        name, known = defense.layer, keras.saving.get_registered_object
-        found = known(f"blurnet_tf>{name}") or known(name) or getattr(keras.layers, name, None)
-        if not (inspect.isclass(found) and issubclass(found, (keras.layers.Layer, keras.Regularizer))):
-            raise ValueError(
-                f"`layer` must name a registered layer or regularizer, or one of Keras. Received: layer={name!r}"
-            )
+        found, where = _find_class(defense.layer), penalties
         if issubclass(found, keras.layers.Layer):
             own: dict[str, Any] = {"dtype": dtype}
             if "seed" in inspect.signature(found.__init__).parameters:
                 own["seed"] = None if seed is None else seed + len(_CONVOLUTIONS) + 1 + same
             layers[defense.after].append(found(**{**own, **defense.settings}))
-        elif defense.after == "input" or defense.after in penalties:
+            continue
+        argument = "activity_regularizer"
+        if issubclass(found, (KernelTotalVariation, keras.constraints.Constraint)):
+            argument = "kernel_regularizer" if issubclass(found, keras.Regularizer) else "kernel_constraint"
+            where = of_weights
+        places = _PLACES[1:] if where is penalties else [name for name, *_ in _CONVOLUTIONS]
+        if defense.after not in places or argument in where[defense.after]:
             raise ValueError(
                 f"`after` of a penalty must be a convolution without another one. Received: after={defense.after!r}"
             )
-        else:
-            penalties[defense.after] = found(**defense.settings)
-    return layers, penalties
+        where[defense.after][argument] = found(**defense.settings)
+    return layers, penalties, of_weights
+
+
+def _find_class(name: str) -> Any:
+    """Return the class of a defence: ours, a registered one, or one of Keras."""
+    known = keras.saving.get_registered_object
+    rooms = (keras.layers, keras.constraints, keras.regularizers)
+    found = known(f"blurnet_tf>{name}") or known(name)
+    found = found or next((one for room in rooms if (one := getattr(room, name, None)) is not None), None)
+    kinds = (keras.layers.Layer, keras.Regularizer, keras.constraints.Constraint)
+    if not (inspect.isclass(found) and issubclass(found, kinds)):
+        raise ValueError(
+            f"`layer` must name a registered layer, regularizer or constraint, or one of Keras. Received: {name!r}"
+        )
+    return found

@@ -15,8 +15,9 @@ class Defense:
     Attributes:
         after: Where it acts: "input", or the name of a convolution, whose maps are those after its ReLU. Those before
             it are "conv1_linear".
-        layer: Its registered class: "FixedBlur", "LearnableBlur", "TotalVariation", one of your own ("package>Name"),
-            or a layer of Keras.
+        layer: Its class: "FixedBlur", "LearnableBlur"; "TotalVariation", a penalty on the maps, or
+            "KernelTotalVariation", one on the weights; a registered one of your own ("package>Name"); or a layer, a
+            regularizer of the maps or a constraint of the weights of Keras, such as "UnitNorm".
         settings: The arguments of that class, with the `name` of a layer among them.
     """
 
@@ -105,9 +106,15 @@ def tv(alpha: float, *, before_relu: bool = False) -> Defense:
     return Defense(after=after, layer="TotalVariation", settings={"alpha": alpha})
 
 
+def kernel_tv(alpha: float) -> Defense:
+    """Return the total-variation penalty on the first layer's kernels, which is in no table of the paper."""
+    return Defense(after="conv1", layer="KernelTotalVariation", settings={"alpha": alpha})
+
+
 _WORDS: Mapping[Callable[..., Defense], dict[str, tuple[str, Any]]] = {
     input_blur: {"input_blur": ("size", 0)},
     tv: {"alpha_tv": ("alpha", 0.0), "tv_before_relu": ("before_relu", False)},
+    kernel_tv: {"alpha_tvk": ("alpha", 0.0)},
     feature_blur: {"feature_blur": ("size", 0), "feature_blur_after": ("after", 1)},
     depthwise: {"depthwise": ("size", 0), "alpha": ("alpha", 0.0), "depthwise_start": ("start", "box")},
 }
@@ -137,10 +144,36 @@ VARIANTS: dict[str, Variant] = {
         Variant(name="depthwise_7x7", title="7x7 conv", defenses=(depthwise(7, 0.1),)),
         Variant(name="tv_1e-4", title="TV 1e-4", defenses=(tv(1e-4),)),
         Variant(name="tv_1e-5", title="TV 1e-5", defenses=(tv(1e-5),)),
+        # The filters of Table 1 with a training of their own.
+        Variant(name="fixed_3x3", title="Fixed 3x3 box", defenses=(feature_blur(3),)),
+        Variant(name="fixed_5x5", title="Fixed 5x5 box", defenses=(feature_blur(5),)),
+        *(
+            Variant(
+                name=f"input_{name}", title=title, defenses=(Defense(after="input", layer=layer, settings=settings),)
+            )
+            for name, title, layer, settings in (
+                ("jpeg", "JPEG 75", "JPEG", {"quality": 75, "name": "jpeg"}),
+                ("median", "Median 3x3", "MedianFilter", {"size": 3, "name": "median"}),
+                ("bits", "4 bits a colour", "BitDepth", {"bits": 4, "name": "bits"}),
+            )
+        ),
+        *(
+            Variant(name=f"tvk_{alpha}", title=f"Kernel TV {alpha}", defenses=(kernel_tv(float(alpha)),))
+            for alpha in ("1e-3", "3e-3", "1e-2", "3e-2", "1e-1", "3e-1", "1")
+        ),
         Variant(name="rp2_release", title="RP2's released weights"),
     )
 }
-"""Every variant of the two tables of the paper, by name; and the model that RP2's authors released."""
+"""Every variant of the two tables of the paper, by name; the controls that it lacks; and the model that RP2's authors
+released."""
+
+KERNEL_VARIANTS: tuple[str, ...] = tuple(
+    one.name for one in VARIANTS.values() if [part.layer for part in one.defenses] == ["KernelTotalVariation"]
+)
+"""The variants with the total variation of the first layer's kernels as a penalty."""
+
+INPUT_VARIANTS: tuple[str, ...] = ("input_jpeg", "input_median", "input_bits")
+"""The filters of the image that section 5 of the paper names, in front of the baseline's weights."""
 
 TRANSFER_VARIANTS: tuple[str, ...] = ("baseline", "input_3x3", "input_5x5", "feature_3x3", "feature_5x5")
 """The rows of Table 1. They share the baseline's weights: only a fixed blur is put in."""

@@ -10,6 +10,7 @@ import numpy as np
 from blurnet_tf.files import atomic_path
 from blurnet_tf.reporting import run_tables
 from blurnet_tf.reporting.benchmark import check_table, trial_rows
+from blurnet_tf.reporting.controls import control_table
 from blurnet_tf.reporting.curve import curve_figure, curve_table
 from blurnet_tf.reporting.figures import ablation_figure, adversarial_figure, dissimilarity_figure, perturbation_figure
 from blurnet_tf.reporting.style import save_both, save_figure
@@ -27,6 +28,7 @@ def write_tables(stored: StoredRun) -> str:
     - transfer: `table1.{csv,json,md}`, adversarial.png, perturbation.png, and `perturbation.npy` for `blurnet apply`;
     - white_box: `table2.{csv,json,md}`, with several lambdas `table2_by_lambda.{csv,json,md}`, `figure4.{png,svg}`;
     - ablation: `ablation.{csv,json,md,png,svg}`; study: `runs.{csv,json,md}`;
+    - controls: `table3.{csv,json,md}`;
     - check: `check.{csv,json,md}` and `trials.{csv,json,md}`; curve: `curve.{csv,json,md,png,svg}`;
     - a model of the user's own: `table.{csv,json,md}` with the pictures of a transfer or of a white box.
 
@@ -109,4 +111,5 @@ _KINDS: dict[str, tuple[str, Callable[[StoredRun], Counted], Callable[[Counted],
     "model_white_box": ("table", run_tables.model_table, _draw_dissimilarity),
     "check": ("check", check_table, _write_trials),
     "curve": ("curve", curve_table, _draw_curve),
+    "controls": ("table3", control_table, None),
 }

@@ -42,6 +42,7 @@ def check(
     targets: Sequence[int] | None = None,
     sources: Sequence[Any] = (),
     areas: Sequence[int] = (),
+    families: Sequence[str] = tuple(FAMILIES),
     class_names: Sequence[str] | None = None,
     name: str | None = None,
     checkpoints: Path | None = None,
@@ -64,6 +65,7 @@ def check(
         targets: The wanted classes of targeted trials; by default all that are no label.
         sources: More models whose stickers are shown to `models`, which show theirs to each other, too.
         areas: Sticker areas of the curve; none by default.
+        families: Of the masks of these areas, of `FAMILIES`.
         class_names: The classes of the models, if they are not those of the data set.
         name: Of the first model, in the tables.
         checkpoints: Folder in which names of models are looked for.
@@ -98,7 +100,7 @@ def check(
         plan.explain(one, trials or CURVE)
     planned = [cell for one in found[: len(models)] for cell in plan.of_model(one, trials, tested)]
     planned += plan.transfers(found, len(models), trials)
-    planned += [cell for one in found[: len(models)] for cell in plan.of_areas(one, tuple(areas))]
+    planned += [cell for one in found[: len(models)] for cell in plan.of_areas(one, tuple(areas), families)]
     if suite == "full":
         planned += [plan.binarization(one) for one in found[: len(models)] if one.differentiable]
     fill(folder / CELLS, list({spec.folder: spec for spec, _ in planned}.values()))
@@ -183,10 +185,15 @@ class _Plan:
             for seed in self.seeds:
                 yield self._trial(model, trial, seed, mask, family=family, area=int(area))
 
-    def of_areas(self, model: Candidate, areas: tuple[int, ...]) -> Iterator[Planned]:
+    def of_areas(self, model: Candidate, areas: tuple[int, ...], families: Sequence[str]) -> Iterator[Planned]:
         """Yield the attacks of the curve and the floors under them, by area."""
         size = self.setting.images.images.shape[1:3]
-        masks = [(family, area, draw(area, size)) for family, draw in FAMILIES.items() for area in areas]
+        masks = [
+            (family, area, draw(area, size))
+            for family, draw in FAMILIES.items()
+            if family in families
+            for area in areas
+        ]
         masks += [(OCTAGON, int(load_mask(bundled("octagon.png")).sum()), self._octagon())] if areas else []
         for family, area, mask in masks:
             stored = store_mask(self.folder, mask)

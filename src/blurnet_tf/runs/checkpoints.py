@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -14,6 +15,7 @@ from typing import Any
 
 import keras
 
+from blurnet_tf.attacks import from_config
 from blurnet_tf.data import rp2_release
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.data.split import Split
@@ -28,7 +30,8 @@ from blurnet_tf.runs.locks import locked
 from blurnet_tf.runs.run import Run, RunRow
 from blurnet_tf.training.fit import fit
 from blurnet_tf.training.precision import make_deterministic, resolve
-from blurnet_tf.training.recipes import Recipe, recipe
+from blurnet_tf.training.procedures import Plain, Procedure, find_procedure
+from blurnet_tf.training.recipes import Recipe, recipe, row_name, row_title
 
 FORMAT = 1
 """Raised when the same settings come to mean another training, so that older checkpoints are not taken for new ones."""
@@ -41,14 +44,21 @@ class Checkpoint:
     Attributes:
         path: The `.keras` file.
         variant: The network and its defence.
+        procedure: How it was trained.
         model: The float32 model.
         provenance: `settings` of the training, `test_correct` of `test_images`, `weights_sha256` and more.
     """
 
     path: Path
     variant: Variant
+    procedure: Procedure = Plain()
     model: keras.Model
     provenance: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The name of its row: ``variant`` or ``variant+procedure``."""
+        return row_name(self.variant, self.procedure)
 
     def with_variant(self, variant: Variant) -> keras.Model:
         """Return the network of another variant with the weights of this model, in float32."""
@@ -60,7 +70,7 @@ class Checkpoint:
         """Return the model as plain data, or its weights in the network of another variant."""
         network = variant or self.variant
         return ModelSpec(
-            name=name or network.name,
+            name=name or (variant.name if variant else self.name),
             path=str(self.path),
             sha256=self.provenance["weights_sha256"],
             variant=network.settings(),
@@ -74,8 +84,8 @@ class Checkpoint:
         network = variant or self.variant
         known = variant is None or variant.name == self.variant.name
         fields: dict[str, Any] = {
-            "name": network.name,
-            "title": network.title,
+            "name": variant.name if variant else self.name,
+            "title": variant.title if variant else row_title(self.variant, self.procedure),
             "alpha": network.alpha,
             "checkpoint": str(self.path),
             "weights_sha256": self.provenance["weights_sha256"],
@@ -102,6 +112,7 @@ def train_variant(
     variant: str | Variant,
     data: Dataset,
     *,
+    procedure: str | Procedure | None = None,
     folder: Path | str = "checkpoints",
     preset: str = "quick",
     seed: int = 0,
@@ -111,8 +122,11 @@ def train_variant(
     """Return a trained variant of the LISA-CNN: from its checkpoint, or trained now; see `train_checkpoint`.
 
     Args:
-        variant: A name in `VARIANTS`, or a `Variant` of your own.
+        variant: A name in `VARIANTS`, or one with a procedure behind it, "baseline+stickers"; or a `Variant` of your
+            own.
         data: What it is trained and tested on.
+        procedure: How it is trained, if the name of the variant does not say so: a name in `PROCEDURES`, or a
+            `Procedure` of your own.
         folder: Of the checkpoints; see `checkpoint_path`.
         preset: "smoke", "quick" or "paper": how long it is trained.
         seed: Of the training.
@@ -127,7 +141,9 @@ def train_variant(
         >>> checkpoint = train_variant("depthwise_7x7", load_dataset("lisa"), folder="checkpoints")  # doctest: +SKIP
     """
     how = recipe(preset, variant, seed=seed, init=init)
-    path = checkpoint_path(Path(folder), data.key, preset, how.variant.name, init, seed)
+    if procedure is not None:
+        how = dataclasses.replace(how, procedure=find_procedure(procedure))
+    path = checkpoint_path(Path(folder), data.key, preset, how.name, init, seed)
     return train_checkpoint(how, data, path=path, precision=precision)
 
 
@@ -139,7 +155,7 @@ def train_checkpoint(recipe: Recipe, data: Dataset, *, path: Path, precision: st
     Args:
         recipe: How it is trained. The variant `rp2_release` is not trained, but read.
         data: What it is trained and tested on.
-        path: The checkpoint, `<variant>.keras`. Beside it: `.json`, the provenance; `.csv`, the log of the epochs; and
+        path: The checkpoint, `<row>.keras`. Beside it: `.json`, the provenance; `.csv`, the log of the epochs; and
             `.best.keras`, the epoch with the best accuracy on the held-out images. That one was chosen by them, so its
             accuracy is no honest estimate: it is for use, and no table is made of it.
         precision: "auto" is content with a checkpoint of any precision.
@@ -173,7 +189,7 @@ def train_checkpoint(recipe: Recipe, data: Dataset, *, path: Path, precision: st
             dtype, reason = resolve(precision)
             found = _train(path, recipe, settings | {"precision": dtype}, reason, train, test, start)
     model, provenance = found
-    return Checkpoint(path=path, variant=recipe.variant, model=model, provenance=provenance)
+    return Checkpoint(path=path, variant=recipe.variant, procedure=recipe.procedure, model=model, provenance=provenance)
 
 
 def stored_checkpoints(
@@ -191,7 +207,7 @@ def stored_checkpoints(
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Return the checkpoint at `path`, `<variant>.keras`, with its provenance, whatever it was trained on.
+    """Return the checkpoint at `path`, `<row>.keras`, with its provenance, whatever it was trained on.
 
     Raises:
         OSError, ValueError: A file is not there or damaged.
@@ -202,11 +218,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         settings = provenance["settings"]["variant"]
         known = VARIANTS.get(settings["name"])
         variant = known if known and known.settings() == settings else Variant.from_settings(settings)
+        procedure = from_config(provenance["settings"].get("procedure", Plain().to_config()))
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{record} must say how {path.name} was trained. Received: no {error}. Train it again."
         ) from error
-    return Checkpoint(path=path, variant=variant, model=read_keras_file(path), provenance=provenance)
+    return Checkpoint(
+        path=path, variant=variant, procedure=procedure, model=read_keras_file(path), provenance=provenance
+    )
 
 
 def read_variants(run: Run) -> dict[str, keras.Model]:

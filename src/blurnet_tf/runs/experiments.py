@@ -212,6 +212,7 @@ def merged(runs: Sequence[StoredRun]) -> StoredRun:
         rows=tuple(row for one in runs for row in one.run.rows),
         cells=tuple(cell for one in runs for cell in one.run.cells),
         floors=tuple(floor for one in runs for floor in one.run.floors),
+        trials=tuple(trial for one in runs for trial in one.run.trials),
     )
     return StoredRun(folder=first.folder, run=run)
 

@@ -79,7 +79,7 @@ class Run:
     """One experiment."""
 
     kind: str  # "transfer", "white_box", "ablation", "study", "model_transfer", "model_white_box",
-    # "check" or "curve"
+    # "check", "curve" or "controls"
     rows: tuple[RunRow, ...]
     cells: tuple[str, ...]  # folders of the cells with attacks
     floors: tuple[str, ...] = ()  # folders of the cells with plain stickers

@@ -75,6 +75,7 @@ def fit(
         model,
         train_split.images,
         train_split.labels,
+        procedure=recipe.procedure,
         epochs=recipe.epochs,
         learning_rate=rate,
         batch_size=recipe.batch_size,

@@ -7,6 +7,7 @@ from typing import Any
 
 from blurnet_tf.models import Variant
 from blurnet_tf.models.variants import find_variant
+from blurnet_tf.training.procedures import PROCEDURES, Plain, Procedure, find_procedure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class Recipe:
     """How one model is trained."""
 
     variant: Variant
+    procedure: Procedure = Plain()
     epochs: int
     schedule: str = "constant"  # or "late_cosine": constant for three quarters, then down to 0 on a cosine
     learning_rate: float = 1e-3  # Adam's default: the paper names Adam and its betas, but no rate
@@ -44,14 +46,72 @@ class Recipe:
     seed: int = 0  # of the start and of the order of the images
     init: str = "random"  # or "rp2_release": start from the weights that RP2's authors released
 
+    @property
+    def name(self) -> str:
+        """The name of the row: the variant, or ``variant+procedure``."""
+        return row_name(self.variant, self.procedure)
+
     def settings(self) -> dict[str, Any]:
-        """Return everything but the variant, as JSON can write it."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "variant"}
+        """Return everything but the variant, as JSON can write it; a plain training without its procedure."""
+        left_out = {"variant", "procedure"}
+        settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in left_out}
+        return settings | ({} if self.procedure == Plain() else {"procedure": self.procedure.to_config()})
 
 
-def recipe(preset: str, variant: str | Variant, *, seed: int = 0, init: str = "random") -> Recipe:
-    """Return how a preset trains a variant; raise ValueError if either is unknown."""
+def recipe(preset: str, row: str | Variant, *, seed: int = 0, init: str = "random") -> Recipe:
+    """Return how a preset trains a row, ``variant`` or ``variant+procedure``; raise ValueError if a word is unknown.
+
+    Example:
+        >>> recipe("quick", "depthwise_7x7+stickers").name
+        'depthwise_7x7+stickers'
+    """
     if preset not in PRESETS:
         raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}. Received: preset={preset!r}")
     work = PRESETS[preset]
-    return Recipe(variant=find_variant(variant), epochs=work.epochs, schedule=work.schedule, seed=seed, init=init)
+    variant, procedure = find_row(row)
+    return Recipe(
+        variant=variant, procedure=procedure, epochs=work.epochs, schedule=work.schedule, seed=seed, init=init
+    )  # fmt: skip
+
+
+def find_row(row: str | Variant) -> tuple[Variant, Procedure]:
+    """Return the variant and the procedure of a row; raise ValueError if one of them is unknown.
+
+    Example:
+        >>> variant, procedure = find_row("baseline+doa")
+        >>> variant.name, procedure.search
+        ('baseline', 'gradient')
+    """
+    if isinstance(row, Variant):
+        return row, Plain()
+    name, plus, procedure = row.partition("+")
+    found = find_variant(name), find_procedure(procedure if plus else "plain")
+    if name == "rp2_release" and plus:
+        raise ValueError(
+            f"`variant` must be one that is trained, to have a procedure. Received: {row!r}; with init='rp2_release' a "
+            "training starts from those weights"
+        )
+    return found
+
+
+def row_name(variant: Variant, procedure: Procedure) -> str:
+    """Return the name of a row, which `find_row` finds again if variant and procedure are those of the tables."""
+    return variant.name + _behind(procedure)
+
+
+def row_title(variant: Variant, procedure: Procedure) -> str:
+    """Return what a row is called in a table.
+
+    Example:
+        >>> row_title(*find_row("depthwise_7x7+stickers"))
+        '7x7 conv + stickers'
+    """
+    return variant.title + _behind(procedure).replace("+", " + ")
+
+
+def _behind(procedure: Procedure) -> str:
+    """Return the part of a row's name that says how it is trained: nothing if plainly, like the paper."""
+    if procedure == Plain():
+        return ""
+    known = (name for name, one in PROCEDURES.items() if one == procedure)
+    return "+" + next(known, type(procedure).__name__.lower())

@@ -1,4 +1,4 @@
-"""Training a classifier with the optimiser of the paper."""
+"""Training a classifier with the optimiser of the paper, as it is or by a procedure that hardens it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
+
+from blurnet_tf.training.procedures import Plain, Procedure, find_procedure
 
 
 def train(
@@ -15,6 +18,7 @@ def train(
     images: NDArray[np.float32],
     labels: NDArray[np.int32],
     *,
+    procedure: str | Procedure = "plain",
     epochs: int,
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
     batch_size: int = 128,
@@ -30,17 +34,27 @@ def train(
     `keras.callbacks.BackupAndRestore` resumes sees the same batches as one that was never interrupted.
 
     Args:
-        model: Gives logits (n, classes); see `lisa_cnn.lisa_cnn`. Compiled anew.
+        model: Gives logits (n, classes), such as a `lisa_cnn`, or any Keras classifier of your own without a softmax.
+            Compiled anew.
         images: float32 (n, H, W, 3) in [0, 1].
         labels: int32 (n,).
+        procedure: What is done to the images of each step before the model learns from them: "plain", nothing;
+            "stickers", "gaussian", "adversarial", "doa", "universal", or a `Procedure` such as ``DOA(height=7)``. It
+            runs in the step's own graph, against the model as it then is. ValueError for another name.
         epochs: Passes over the images; ValueError below 1.
         learning_rate: Adam's, a constant or a schedule over steps.
         batch_size: Images in a step.
         validation: Images and labels that are measured after each epoch.
         callbacks: Keras callbacks, for example `TVLossCallback` or `keras.callbacks.BackupAndRestore`.
-        seed: Seed of the order of the images.
+        seed: Seed of the order of the images, and of what the procedure draws.
         verbose: As for `keras.Model.fit`.
+
+    Example:
+        >>> history = train(model, images, labels, procedure="stickers", epochs=1, verbose=0)
+        >>> sorted(history.history)
+        ['accuracy', 'loss']
     """
+    procedure = find_procedure(procedure)
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
     model.compile(
@@ -48,10 +62,11 @@ def train(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
+    trained = model if procedure == Plain() else _hardened(model, procedure, images.shape[1:], seed)
     batches = Batches(images, labels, batch_size, seed)
     callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle), *callbacks]
     # Not shuffled again: the batches are drawn at random already.
-    return model.fit(
+    return trained.fit(
         batches, epochs=epochs, shuffle=False, validation_data=validation, callbacks=callbacks, verbose=verbose
     )
 
@@ -73,3 +88,27 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         return self._images[chosen], self._labels[chosen]
+
+
+class _Hardened(keras.Model):
+    """A model of the same layers whose training steps change the images by a procedure first."""
+
+    procedure: Procedure
+    seed: int
+
+    def train_step(self, data: Any) -> Any:
+        images, labels = data
+        seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        return super().train_step(self.procedure(lambda x: self(x, training=False), images, labels, seed))
+
+
+def _hardened(model: keras.Model, procedure: Procedure, shape: tuple[int, ...], seed: int) -> keras.Model:
+    # One of its own graph shares layer by layer, so that callbacks find the layers, and weights files their names.
+    if isinstance(model, keras.Sequential) or not getattr(model, "inputs", None):
+        image = keras.Input(shape)
+        hardened = _Hardened(image, model(image))
+    else:
+        hardened = _Hardened(model.input, model.output, name=model.name)
+    hardened.procedure, hardened.seed = procedure, seed % 2**31
+    hardened.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"])
+    return hardened

@@ -1,0 +1,57 @@
+"""Table 3, the controls: what the defences of Table 2 are worth beside other trainings, with three training seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from blurnet_tf.commands.arguments import natural
+from blurnet_tf.data.registry import choose_training
+from blurnet_tf.evaluation.suites import SUITES
+from blurnet_tf.reporting import write_tables
+from blurnet_tf.runs.controls import AREAS, CONTROLS, control, together
+from experiments import arguments, cli, variants
+
+
+def main(argv: list[str] | None) -> None:
+    """Train and attack what is missing, seed by seed, and write the table of what there is after each."""
+    options = _parse(argv)
+    data = arguments.load_data(choose_training, options)
+    runs, printed = [], ""
+    for place, seed in enumerate(dict.fromkeys(options.train_seeds)):
+        first = place == 0
+        for row in variants.named(options, CONTROLS):
+            found = control(
+                row,
+                seed,
+                data,
+                results=options.results,
+                folder=options.checkpoints,
+                suite=options.suite if first else "quick",
+                areas=AREAS if first else (),
+                sign=options.only,
+                preset=options.preset,
+                precision=options.precision,
+            )
+            runs.append(found)
+        victims, signs = together(runs)
+        if signs is not None:
+            write_tables(signs)
+        printed = write_tables(victims)
+    print(printed)
+
+
+def _parse(argv: list[str] | None) -> Any:
+    parser = cli.parser(__doc__)
+    arguments.add_data(parser)
+    arguments.add_training(parser)
+    variants.add_variant(parser, "all controls")
+    parser.add_argument("--train-seeds", type=natural, nargs="+", default=[0, 1, 2], help="seeds of the trainings")
+    parser.add_argument("--suite", choices=tuple(SUITES), default="standard", help="of the first seed; else quick")
+    parser.add_argument("--only", default="stop", help="class of the held-out signs that are attacked, too")
+    parser.add_argument("--results", type=Path, default=Path("results/controls"), help="folder to write to")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,167 @@
+"""Table 3, the controls: each row over several training seeds, and what goes with its success."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from scipy import stats
+
+from blurnet_tf.evaluation.flags import FLAGS
+from blurnet_tf.evaluation.metrics import Spread
+from blurnet_tf.reporting.benchmark_rows import CurveRow, ModelCount, count_models, curve_rows, half_rows
+from blurnet_tf.reporting.rows import Share
+from blurnet_tf.reporting.run_tables import Counted
+from blurnet_tf.reporting.tables import DASH, Cell, Column, columns_table, count_cell, number_cell
+from blurnet_tf.runs.controls import SIGNS
+from blurnet_tf.runs.run import RunRow, StoredRun, find_run
+
+NOTE = (
+    "Per cent, the mean over the training seeds, in brackets the least and the most of them. Test: accuracy on the "
+    "held-out images. White: predictions that plain white paint in the sticker mask changes, without an attack; "
+    "shared, per image, union: as in `make check`, in the same mask. Signs: held-out signs of one class, one sticker "
+    "for each. 48 to 144: one sticker for each photograph in two bars of so many pixels, of the first seed; half: the "
+    "pixels at which half of the photographs fall to it. The filters of the image stand before the baseline's weights."
+)
+MAPS_NOTE = (
+    "TV: Eq. 4 of the first layer's maps, the mean over held-out images and channels; TV/|F|: over the sum of |F|. "
+    "Kernel TV: of the first layer's weights; /|W|: divided by the sum of |W|; high-pass: the share of the weights' "
+    "energy above a quarter of a cycle a pixel, without their means."
+)
+AREAS = (48, 96, 144)
+MEASURES = {
+    "kernel_high_pass": "the high-pass share of the first layer's weights",
+    "kernel_relative_total_variation": "their total variation over |W|",
+    "relative_total_variation": "the total variation of the maps over |F|",
+    "total_variation": "the total variation of the maps",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlRow:
+    """A row of Table 3. A `Spread` is over the training seeds; shares are in [0, 1]. `None`: not tried."""
+
+    name: str
+    title: str
+    seeds: tuple[int, ...]
+    test_accuracy: Spread
+    floor_white: Spread | None
+    shared: Spread | None
+    per_image: Spread | None
+    union: Spread | None
+    signs_white: Spread | None
+    signs_per_image: Spread | None
+    bars_48: float | None
+    bars_96: float | None
+    bars_144: float | None
+    half_bars: float | None
+    total_variation: Spread
+    relative_total_variation: Spread
+    kernel_total_variation: Spread
+    kernel_relative_total_variation: Spread
+    kernel_high_pass: Spread
+    flags: tuple[str, ...]
+
+
+def control_table(stored: StoredRun) -> Counted[ControlRow]:
+    """Return Table 3: of a run on the victims, with that on the held-out signs, if there is one beside it."""
+    signs = find_run(stored.folder / SIGNS)
+    counts, models = {one.summary.name: one for one in count_models(stored)}, stored.run.rows
+    on_signs = {} if signs is None else {one.summary.name: one for one in count_models(signs)}
+    areas = curve_rows(stored)
+    names = dict.fromkeys(row.extra["row"] for row in models)
+    rows = [_row([one for one in models if one.extra["row"] == name], counts, on_signs, areas) for name in names]
+    success: list[Column] = [
+        ("", Cell, "title"), ("test", spread_cell, "test_accuracy"), ("white", spread_cell, "floor_white"),
+        ("shared", spread_cell, "shared"), ("per image", spread_cell, "per_image"), ("union", spread_cell, "union"),
+        ("signs: white", spread_cell, "signs_white"), ("signs: per image", spread_cell, "signs_per_image"),
+        *((f"{area}", number_cell, f"bars_{area}") for area in AREAS), ("half", count_cell, "half_bars"),
+        ("flags", lambda flags: Cell(", ".join(flags) or DASH), "flags"),
+    ]  # fmt: skip
+    plain = functools.partial(spread_cell, scale=1, digits=2)
+    maps: list[Column] = [
+        ("", Cell, "title"), ("union", spread_cell, "union"), ("TV", plain, "total_variation"),
+        ("TV/|F|", plain, "relative_total_variation"),
+        ("kernel TV", functools.partial(spread_cell, scale=1, digits=1), "kernel_total_variation"),
+        ("/|W|", plain, "kernel_relative_total_variation"), ("high-pass", spread_cell, "kernel_high_pass"),
+    ]  # fmt: skip
+    run = stored.run
+    seeds = sorted({seed for row in rows for seed in row.seeds})
+    caption = (
+        f"Table 3, the controls: {run.data['n']} signs ({run.data['title']}), a mask of {run.mask['pixels']} pixels, "
+        f"training seeds {', '.join(map(str, seeds))}, preset {run.preset}"
+    )
+    tables = [
+        columns_table(caption, rows, success, [NOTE]),
+        columns_table("What the first layer became", rows, maps, [MAPS_NOTE, *correlations(rows)]),
+    ]
+    return Counted(stored=stored, rows=rows, tables=tables, markdown="\n\n".join(one.markdown for one in tables) + "\n")
+
+
+def correlations(rows: Sequence[ControlRow]) -> list[str]:
+    """Return a sentence for each measure of the first layer: how it goes with success across the rows."""
+    known = [row for row in rows if row.union is not None]
+    if len(known) < 4:
+        return []
+    union = [row.union.mean for row in known if row.union]
+    sentences = []
+    for field, words in MEASURES.items():
+        values = [getattr(row, field).mean for row in known]
+        if len(set(values)) > 1 < len(set(union)):
+            found = stats.spearmanr(values, union)
+            sentences.append(
+                f"Rank correlation of {words} with the union, over {len(known)} rows: {found.statistic:.2f} "
+                f"(p = {found.pvalue:.2g})."
+            )
+    return sentences
+
+
+def spread_cell(value: Spread | None, *, scale: float = 100, digits: int = 1) -> Cell:
+    """Return the cell of a mean with the least and the most: "95.8 [95.1, 96.4]"; a dash for none."""
+    if value is None:
+        return Cell(text=DASH)
+    middle, low, high = (f"{scale * one:.{digits}f}" for one in (value.mean, value.least, value.most))
+    return Cell(text=middle if low == high else f"{middle} [{low}, {high}]", value=value.mean)
+
+
+def _row(
+    models: Sequence[RunRow], counts: dict[str, ModelCount], on_signs: dict[str, ModelCount], areas: Sequence[CurveRow]
+) -> ControlRow:
+    first = models[0]
+    names = [one.name for one in models]
+    mine = [one for one in areas if one.model == first.name]
+    success = {(one.family, one.area): one.per_image.value for one in mine if one.per_image}
+    halves = {one.family: one.per_image for one in half_rows(mine)}
+
+    def spread(of: Callable[[ModelCount], Share | None], where: dict[str, ModelCount]) -> Spread | None:
+        found = [share.value for name in names if name in where and (share := of(where[name])) is not None]
+        return _spread(found) if found else None
+
+    def measured(field: str) -> Spread:
+        return _spread([one.extra[field] for one in models])
+
+    flagged = {flag for name in names for flag in counts[name].summary.flags}
+    return ControlRow(
+        name=first.extra["row"],
+        title=first.title.rpartition(", seed ")[0],
+        seeds=tuple(one.extra["train_seed"] for one in models),
+        test_accuracy=_spread([one.test_correct / one.test_images for one in models if one.test_images]),  # type: ignore[operator]
+        floor_white=spread(lambda one: one.summary.floor_white, counts),
+        shared=spread(lambda one: one.summary.shared, counts),
+        per_image=spread(lambda one: one.summary.per_image, counts),
+        union=spread(lambda one: one.summary.union, counts),
+        signs_white=spread(lambda one: one.summary.floor_white, on_signs),
+        signs_per_image=spread(lambda one: one.summary.per_image, on_signs),
+        bars_48=success.get(("bars", 48)),
+        bars_96=success.get(("bars", 96)),
+        bars_144=success.get(("bars", 144)),
+        half_bars=halves.get("bars"),
+        flags=tuple(flag for flag in FLAGS if flag in flagged),
+        **{field: measured(field) for field in ("kernel_total_variation", *MEASURES)},
+    )
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(mean(values), min(values), max(values))
