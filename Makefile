@@ -3,7 +3,7 @@
 
 # --- Variables: set them on the command line, `make blackbox DATA=rp2 SEED=1`. `help` prints what stands behind `#`. ---
 DATA        ?= auto#        what to attack and train on: rp2, lisa, synthetic, folder:PATH, or auto
-VARIANT     ?= all#         models to train, attack or export, a list, or all
+VARIANT     ?= all#         models to train, attack or export, a list such as baseline tv_1e-4+stickers, or all
 PRESET      ?= quick#       smoke, quick or paper: how much work
 MODEL       ?=#             SavedModel folder or .keras file to attack, with blackbox or whitebox
 SEED        ?= 0#           seed of the attack
@@ -11,15 +11,16 @@ TARGET      ?= auto#        class that blackbox wants: a name, an index, worst, 
 RESULTS     ?= results#     folder of the results
 SEEDS       ?= $(SEED)#     seeds of the white box, a list
 TRAIN_SEED  ?= 0#           seed of the training
+TRAIN_SEEDS ?= 0 1 2#       those of the controls, a list
 STEPS       ?=#             steps of the attack; default: of the preset
 LAMBDA      ?= 0.002#       weight of the norm of the perturbation
 LAMBDAS     ?= $(if $(filter-out file,$(origin LAMBDA)),$(LAMBDA))# those of the white box, a list; default: LAMBDA if given, else of the preset
 MASK        ?=#             image of the mask; default: the sticker mask of the data
 NPS         ?=#             non-printability score: original or corrected; default: none
 PALETTE     ?=#             printable colours, with NPS; default: the palette of the data
-SUITE       ?= standard#    attacks of `make check`: quick, standard or full
+SUITE       ?= standard#    attacks of check and controls: quick, standard or full
 IMAGES      ?= victims#     what check and curve attack: victims, or test, the held-out images
-ONLY        ?=#             class whose images check and curve attack; default: all
+ONLY        ?=#             class whose images check and curve attack; default: all; of controls: stop
 TARGETS     ?=#             classes that the white box on MODEL wants, a list; default: all others
 VICTIMS     ?=#             folder of images for MODEL; default: the signs of DATA
 LABEL       ?=#             class of all VICTIMS; default: labels.csv in their folder
@@ -50,7 +51,7 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 
 .DELETE_ON_ERROR .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox check curve figures ablation report train export reproduction bench chaos data assets \
+.PHONY: help blackbox whitebox check curve controls figures ablation report train export reproduction bench chaos data assets \
   notebook dist test quicktest lint format clean distclean
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
@@ -102,6 +103,10 @@ check: $(INSTALLED)  ## Every kind of attack of SUITE on the trained models, or 
 	@$(PY) -m experiments.check --suite $(SUITE) $(CHECK_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,check)
 curve: $(INSTALLED)  ## What falls to stickers of growing area, in a table and a figure
 	@$(PY) -m experiments.check --curve $(CHECK_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,curve)
+
+controls: $(INSTALLED)  ## Table 3: the defences beside other trainings, with TRAIN_SEEDS, attacked as by `make check`
+	@$(PY) -m experiments.controls $(DATA_FLAGS) --preset $(PRESET) $(MACHINE_FLAGS) --variant $(VARIANT) \
+	  --train-seeds $(TRAIN_SEEDS) --suite $(SUITE) $(call option,ONLY,only) $(ARGS) --results $(RESULTS)/controls
 
 ablation: $(INSTALLED)  ## Section 3.1: the blur after each layer, under the attack of `make blackbox`
 	@$(PY) -m experiments.ablation $(BLACKBOX_FLAGS) --results $(RESULTS)/ablation
@@ -156,7 +161,7 @@ format: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Rewrite the code in the 
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
 clean:  ## Remove results and caches, but for the long runs of reproduction; keep checkpoints, exports, data, environment
-	rm -rf $(addprefix $(RESULTS)/,blackbox whitebox check curve figures ablation bench chaos models report.html) build dist
+	rm -rf $(addprefix $(RESULTS)/,blackbox whitebox check curve controls figures ablation bench chaos models report.html) build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment as well

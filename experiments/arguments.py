@@ -24,10 +24,14 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Add how a model is trained and where it is stored."""
-    parser.add_argument("--preset", choices=PRESETS, default="quick", help="how much work to do")
+    add_preset(parser)
     parser.add_argument("--train-seed", type=natural, default=0, help="seed of the training")
     parser.add_argument("--init", choices=("random", "rp2_release"), default="random", help="where trainings start")
     add_machine(parser)
+
+
+def add_preset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", choices=PRESETS, default="quick", help="how much work to do")
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:

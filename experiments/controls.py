@@ -10,6 +10,7 @@ from blurnet_tf.data.registry import choose_training
 from blurnet_tf.evaluation.suites import SUITES
 from blurnet_tf.reporting import write_tables
 from blurnet_tf.runs.controls import AREAS, CONTROLS, control, together
+from blurnet_tf.signs import CLASS_NAMES, STOP
 from experiments import arguments, cli, variants
 
 
@@ -29,7 +30,7 @@ def main(argv: list[str] | None) -> None:
                 folder=options.checkpoints,
                 suite=options.suite if first else "quick",
                 areas=AREAS if first else (),
-                sign=options.only,
+                sign=options.only if options.only in data.class_names else None,
                 preset=options.preset,
                 precision=options.precision,
             )
@@ -44,11 +45,12 @@ def main(argv: list[str] | None) -> None:
 def _parse(argv: list[str] | None) -> Any:
     parser = cli.parser(__doc__)
     arguments.add_data(parser)
-    arguments.add_training(parser)
+    arguments.add_preset(parser)
+    arguments.add_machine(parser)
     variants.add_variant(parser, "all controls")
     parser.add_argument("--train-seeds", type=natural, nargs="+", default=[0, 1, 2], help="seeds of the trainings")
     parser.add_argument("--suite", choices=tuple(SUITES), default="standard", help="of the first seed; else quick")
-    parser.add_argument("--only", default="stop", help="class of the held-out signs that are attacked, too")
+    parser.add_argument("--only", default=CLASS_NAMES[STOP], help="class of the held-out signs that are attacked, too")
     parser.add_argument("--results", type=Path, default=Path("results/controls"), help="folder to write to")
     return parser.parse_args(argv)
 

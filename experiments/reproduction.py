@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.data.registry import choose_training, load_dataset
-from blurnet_tf.evaluation.feature_maps import roughness
 from blurnet_tf.reporting import write_tables
-from blurnet_tf.runs import Subject, checkpoint_path, load_setting, merged, train_checkpoint, white_box
-from blurnet_tf.runs.studies import STUDIES
+from blurnet_tf.runs import load_setting, merged
+from blurnet_tf.runs.studies import STUDIES, run_study
 from experiments import arguments, cli
 
 
@@ -22,20 +21,8 @@ def main(argv: list[str] | None) -> None:
     for name in STUDIES if "all" in options.run else dict.fromkeys(options.run):
         study = STUDIES[name]
         data = choose_training("lisa", roots, split=study.split)
-        variant = study.recipe.variant
-        path = options.checkpoints / "studies" / f"{variant.name}.keras"
-        if study.is_row:  # of Table 2: the checkpoint of `make whitebox`
-            path = checkpoint_path(options.checkpoints, data.key, study.preset, variant.name)
-        model = train_checkpoint(study.recipe, data, path=path, precision=options.precision)
-        row = model.row(name=name, change=study.change, extra=roughness(model.model, data.test().images))
-        run = white_box(
-            [Subject(spec=model.spec(name=name), row=row)],
-            setting,
-            attacks=[study.attack_with(setting.palette)],
-            results=options.results,
-            training_data=data,
-            precision=options.precision,
-            kind="study",
+        run = run_study(
+            study, data, setting, folder=options.checkpoints, results=options.results, precision=options.precision
         )
         runs.append(run)
         markdown = write_tables(merged(runs))

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from blurnet_tf.evaluation.records import Record
 
 Z_95: float = 1.959963984540054  # the quantile of the normal distribution that leaves 2.5% on each side
@@ -109,6 +112,19 @@ def mean_dissimilarity(records: Sequence[Record]) -> float:
     """L2 dissimilarity, Eq. 1: the mean over the records."""
     _check_some("mean_dissimilarity", records)
     return math.fsum(record.dissimilarity for record in records) / len(records)
+
+
+def stacked_dissimilarity(clean: NDArray[np.float32], adversarial: NDArray[np.float32]) -> float:
+    """L2 dissimilarity with one norm over all images, ``||X - X_adv|| / ||X_adv||``: not Eq. 1, but what a program gets
+    that takes the norm of a batch.
+
+    Example:
+        >>> clean = np.full((2, 1, 1, 3), 0.5, "float32")
+        >>> stacked_dissimilarity(clean, 2 * clean)
+        0.5
+    """
+    changed = np.linalg.norm(np.asarray(clean, np.float64) - adversarial)
+    return float(changed / np.linalg.norm(np.asarray(adversarial, np.float64)))
 
 
 def by_attack(records: Iterable[Record]) -> dict[Attack, list[Record]]:

@@ -42,6 +42,20 @@ def predict(model: Model, images: NDArray[np.float32], *, batch_size: int | None
     return np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
 
 
+def recall(predictions: NDArray[np.int32], labels: NDArray[np.int32]) -> dict[str, float]:
+    """Return `least_recall`, the share found of the class that is found worst, and `classes_predicted`, of `classes`.
+
+    Example:
+        >>> recall(np.array([0, 0, 1, 0]), np.array([0, 0, 1, 1]))
+        {'least_recall': 0.5, 'classes_predicted': 2, 'classes': 2}
+    """
+    known = np.unique(labels)
+    shares = [float((predictions[labels == one] == one).mean()) for one in known]
+    return {
+        "least_recall": min(shares), "classes_predicted": len(np.unique(predictions)), "classes": len(known)
+    }  # fmt: skip
+
+
 def score(
     model: Model,
     split: Split,

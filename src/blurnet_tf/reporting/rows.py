@@ -112,13 +112,23 @@ class LambdaRow:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRow:
-    """A run that changes one thing; the total variation is that of the first layer's maps."""
+    """A run that changes one thing.
+
+    Total variation and its size are those of the first layer's maps and kernels; `least_recall` is that of the class
+    that is found worst on the test images, of which the model names `classes_predicted`; `l2_stacked` is Eq. 1 with one
+    norm over all images. `None`: not measured, in a run of an older release.
+    """
 
     run: str
     change: str
     attacked: WhiteBoxRow
     total_variation: float
     relative_total_variation: float
+    kernel_relative_total_variation: float | None = None
+    kernel_high_pass: float | None = None
+    least_recall: float | None = None
+    classes_predicted: int | None = None
+    l2_stacked: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,13 +205,19 @@ def lambda_rows(run: Run, records: Sequence[Record], floor: Sequence[Record]) ->
     ]
 
 
+_OF_STUDIES = (
+    "total_variation", "relative_total_variation", "kernel_relative_total_variation", "kernel_high_pass",
+    "least_recall", "classes_predicted", "l2_stacked",
+)  # fmt: skip
+
+
 def study_rows(run: Run, records: Sequence[Record], floor: Sequence[Record]) -> list[StudyRow]:
     """Count the rows of runs that vary one thing each, as `white_box_rows` does."""
     counted = white_box_rows(run, records, floor)
     return [
         StudyRow(
-            run=row.name, change=row.change, attacked=attacked, total_variation=row.extra["total_variation"],
-            relative_total_variation=row.extra["relative_total_variation"],
+            run=row.name, change=row.change, attacked=attacked,
+            **{name: row.extra.get(name) for name in _OF_STUDIES},  # type: ignore[arg-type]
         )
         for row, attacked in zip(run.rows, counted, strict=True)
     ]  # fmt: skip

@@ -196,12 +196,18 @@ def study_table(stored: StoredRun) -> Counted[StudyRow]:
         ("white", number_cell, "attacked.floor_white"),
         ("TV", functools.partial(number_cell, scale=1), "total_variation"),
         ("TV/F", distance_cell, "relative_total_variation"),
+        ("kernel TV/W", distance_cell, "kernel_relative_total_variation"),
+        ("high-pass", number_cell, "kernel_high_pass"),
+        ("recall", number_cell, "least_recall"), ("classes", count_cell, "classes_predicted"),
+        ("L2 stacked", distance_cell, "l2_stacked"),
     ]  # fmt: skip
     note = (
         f"{CHANGED} Each run changes one thing against the first of its variant; average and worst are over the "
         "targets. White: predictions that a plain white sticker changes. TV: Eq. 4 on the first layer's maps of the "
         "test images, the mean over images and channels; TV/F: the same divided by the mean sum of |F|, which no "
-        "scaling of the maps changes. docs/reproduction.md reads them."
+        "scaling of the maps changes; kernel TV/W: of the first layer's weights; high-pass: the share of their energy "
+        "above a quarter of a cycle a pixel. Recall: of the class that is found worst; classes: how many are "
+        "predicted at all. L2 stacked: Eq. 1 with one norm over all images. docs/reproduction.md reads them."
     )
     first = rows[0].attacked
     caption = f"{len(rows)} runs: {first.n_images} signs ({stored.run.data['title']}), {first.n_targets} targets"

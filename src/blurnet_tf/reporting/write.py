@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from blurnet_tf.files import atomic_path
+from blurnet_tf.models import KERNEL_VARIANTS
 from blurnet_tf.reporting import run_tables
 from blurnet_tf.reporting.benchmark import check_table, trial_rows
 from blurnet_tf.reporting.controls import control_table
 from blurnet_tf.reporting.curve import curve_figure, curve_table
 from blurnet_tf.reporting.figures import ablation_figure, adversarial_figure, dissimilarity_figure, perturbation_figure
+from blurnet_tf.reporting.kernel_figure import kernel_figure
 from blurnet_tf.reporting.style import save_both, save_figure
 from blurnet_tf.reporting.tables import write_table
+from blurnet_tf.runs.cells import read_weights
 from blurnet_tf.runs.locks import locked
 from blurnet_tf.runs.run import StoredRun
 
@@ -28,7 +32,7 @@ def write_tables(stored: StoredRun) -> str:
     - transfer: `table1.{csv,json,md}`, adversarial.png, perturbation.png, and `perturbation.npy` for `blurnet apply`;
     - white_box: `table2.{csv,json,md}`, with several lambdas `table2_by_lambda.{csv,json,md}`, `figure4.{png,svg}`;
     - ablation: `ablation.{csv,json,md,png,svg}`; study: `runs.{csv,json,md}`;
-    - controls: `table3.{csv,json,md}`;
+    - controls: `table3.{csv,json,md}`, `kernels.{png,svg}`;
     - check: `check.{csv,json,md}` and `trials.{csv,json,md}`; curve: `curve.{csv,json,md,png,svg}`;
     - a model of the user's own: `table.{csv,json,md}` with the pictures of a transfer or of a white box.
 
@@ -68,6 +72,18 @@ def _write_trials(counted: Counted) -> None:
     rows = trial_rows(counted.stored)
     markdown = "\n\n".join(table.markdown for table in counted.tables[1:])
     write_table(counted.stored.folder, "trials", rows, f"{markdown}\n")
+
+
+def _draw_kernels(counted: Counted) -> None:
+    """Draw the kernels of the first seed of the rows whose kernels are penalised, beside the baseline's."""
+    (counted.stored.folder / "kernels.png").unlink(missing_ok=True)  # none may stay that is of another run
+    kernels: dict[str, Any] = {}
+    for row in counted.run.rows:
+        name, title = row.extra["row"], row.title.rpartition(", seed ")[0]
+        if name in ("baseline", *KERNEL_VARIANTS) and title not in kernels and Path(row.checkpoint).is_file():
+            kernels[title] = read_weights(Path(row.checkpoint))[0]["conv1"][0]
+    if kernels:
+        save_both(counted.stored.folder, "kernels", kernel_figure(kernels))
 
 
 def _draw_curve(counted: Counted) -> None:
@@ -111,5 +127,5 @@ _KINDS: dict[str, tuple[str, Callable[[StoredRun], Counted], Callable[[Counted],
     "model_white_box": ("table", run_tables.model_table, _draw_dissimilarity),
     "check": ("check", check_table, _write_trials),
     "curve": ("curve", curve_table, _draw_curve),
-    "controls": ("table3", control_table, None),
+    "controls": ("table3", control_table, _draw_kernels),
 }

@@ -79,6 +79,7 @@ def white_box(
     attacks: Sequence[Attack] = (RP2(),),
     results: Path | str,
     targets: Sequence[int] | None = None,
+    source: Checkpoint | Classifier | Subject | None = None,
     training_data: Dataset | None = None,
     precision: str = "auto",
     kind: str | None = None,
@@ -94,6 +95,7 @@ def white_box(
         attacks: Each is made on each model, with all targets. They differ in lambda and seed alone.
         results: Folder for the cells.
         targets: The wanted classes; by default all that are no label.
+        source: The model that the attacks see; by default each model itself.
         training_data: What the models were trained and tested on, for the table.
         precision: What the attacks compute in: "auto", "float32" or "mixed_bfloat16". Scoring is in float32.
         kind: Of the run; by default "white_box", or "model_white_box" if a model comes from a file.
@@ -113,7 +115,12 @@ def white_box(
     _check_sweep(attacks, wanted)
     dtype, reason = resolve(precision)
     files = any(spec.variant is None for spec in specs)
-    cells = [attack_cell(setting, attack, spec, targets=wanted, dtype=dtype) for spec in specs for attack in attacks]
+    seen = None if source is None else subject(source).spec
+    cells = [
+        attack_cell(setting, attack, seen or spec, targets=wanted, dtype=dtype, victims=(spec,))
+        for spec in specs
+        for attack in attacks
+    ]
     facts |= {
         "attack": attacks[0].to_config(),
         "training_data": None if training_data is None else training_data.facts(),

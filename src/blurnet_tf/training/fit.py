@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from blurnet_tf.data.split import Split
 from blurnet_tf.defenses import TotalVariation, TVLossCallback
 from blurnet_tf.files import atomic_folder, read_json, sha256, write_json
 from blurnet_tf.models import LayerWeights, layer_weights, lisa_cnn
-from blurnet_tf.training import train
+from blurnet_tf.training.losses import SoftmaxTwice
 from blurnet_tf.training.recipes import Recipe
+from blurnet_tf.training.train import train
 
 _LOG, _BEST, _SUMS = "log.csv", "best.weights.h5", "sums.json"
 
@@ -71,15 +73,18 @@ def fit(
         rate = keras.optimizers.schedules.CosineDecay(
             rate, decay_steps=steps - steps * 3 // 4, warmup_target=rate, warmup_steps=steps * 3 // 4
         )
+    scale = np.float32(recipe.pixel_scale)
     train(
         model,
-        train_split.images,
+        train_split.images * scale,
         train_split.labels,
         procedure=recipe.procedure,
         epochs=recipe.epochs,
         learning_rate=rate,
         batch_size=recipe.batch_size,
-        validation=(test_split.images, test_split.labels),
+        shuffle=recipe.order == "shuffled",
+        loss=SoftmaxTwice() if recipe.softmax_twice else None,
+        validation=(test_split.images * scale, test_split.labels),
         callbacks=_callbacks(model, train_split, state, work, board),
         seed=recipe.seed,
         verbose=1 if sys.stdout.isatty() else 2,

@@ -45,6 +45,10 @@ class Recipe:
     batch_size: int = 128
     seed: int = 0  # of the start and of the order of the images
     init: str = "random"  # or "rp2_release": start from the weights that RP2's authors released
+    # What a study may do otherwise; none of it is in the settings of another training.
+    order: str = "shuffled"  # or "class": unshuffled, one class after the other
+    softmax_twice: bool = False  # whether the loss takes the softmax of the logits for logits
+    pixel_scale: float = 1.0  # what the images are multiplied by, those that the epochs are scored on too
 
     @property
     def name(self) -> str:
@@ -52,10 +56,20 @@ class Recipe:
         return row_name(self.variant, self.procedure)
 
     def settings(self) -> dict[str, Any]:
-        """Return everything but the variant, as JSON can write it; a plain training without its procedure."""
-        left_out = {"variant", "procedure"}
-        settings = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in left_out}
-        return settings | ({} if self.procedure == Plain() else {"procedure": self.procedure.to_config()})
+        """Return everything but the variant, as JSON can write it.
+
+        What older checkpoints do not know is left out where it changes nothing: these stay valid.
+        """
+        known = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "variant"}
+        for name, usual in _LATER.items():
+            if known[name] == usual:
+                del known[name]
+        if "procedure" in known:
+            known["procedure"] = self.procedure.to_config()
+        return known
+
+
+_LATER: dict[str, Any] = {"procedure": Plain(), "order": "shuffled", "softmax_twice": False, "pixel_scale": 1.0}
 
 
 def recipe(preset: str, row: str | Variant, *, seed: int = 0, init: str = "random") -> Recipe:

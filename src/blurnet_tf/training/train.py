@@ -22,6 +22,8 @@ def train(
     epochs: int,
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
     batch_size: int = 128,
+    shuffle: bool = True,
+    loss: keras.losses.Loss | None = None,
     validation: tuple[NDArray[np.float32], NDArray[np.int32]] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     seed: int = 0,
@@ -44,6 +46,8 @@ def train(
         epochs: Passes over the images; ValueError below 1.
         learning_rate: Adam's, a constant or a schedule over steps.
         batch_size: Images in a step.
+        shuffle: Give each epoch an order of its own; else the images come class by class, in every epoch alike.
+        loss: What to train on instead of cross-entropy.
         validation: Images and labels that are measured after each epoch.
         callbacks: Keras callbacks, for example `TVLossCallback` or `keras.callbacks.BackupAndRestore`.
         seed: Seed of the order of the images, and of what the procedure draws.
@@ -59,11 +63,11 @@ def train(
         raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True) if loss is None else loss,
         metrics=["accuracy"],
     )
     trained = model if procedure == Plain() else _hardened(model, procedure, images.shape[1:], seed)
-    batches = Batches(images, labels, batch_size, seed)
+    batches = Batches(images, labels, batch_size, seed, shuffled=shuffle)
     callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle), *callbacks]
     # Not shuffled again: the batches are drawn at random already.
     return trained.fit(
@@ -74,12 +78,24 @@ def train(
 class Batches(keras.utils.PyDataset):
     """Batches in an order that depends on the seed and the epoch alone; Keras's own depends on its global seed."""
 
-    def __init__(self, images: NDArray[np.float32], labels: NDArray[np.int32], batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        batch_size: int,
+        seed: int,
+        *,
+        shuffled: bool = True,
+    ) -> None:
         super().__init__()
         self._images, self._labels, self._batch_size, self._seed = images, labels, batch_size, seed
+        self._shuffled = shuffled
         self.shuffle(0)
 
     def shuffle(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not self._shuffled:
+            self._order = np.argsort(self._labels, kind="stable")
+            return
         self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._images))
 
     def __len__(self) -> int:

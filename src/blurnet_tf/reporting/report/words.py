@@ -33,6 +33,7 @@ TITLES = {
     "transfer": "Table 1", "white_box": "Table 2", "ablation": "Ablation", "study": "What moves the numbers",
     "model_white_box": "{name}, white box", "model_transfer": "{name}, transfer",
     "check": "Every kind of attack", "curve": "Success by sticker area",
+    "controls": "Table 3",
 }  # fmt: skip
 
 

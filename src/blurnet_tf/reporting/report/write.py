@@ -11,6 +11,7 @@ from blurnet_tf.files import read_json, write_text
 from blurnet_tf.reporting import run_tables
 from blurnet_tf.reporting.benchmark import TRIAL_NOTE, check_table, flag_sentences
 from blurnet_tf.reporting.benchmark_rows import count_models
+from blurnet_tf.reporting.controls import control_table
 from blurnet_tf.reporting.curve import curve_table
 from blurnet_tf.reporting.figures import dissimilarity_sentence
 from blurnet_tf.reporting.gallery import CAPTIONS
@@ -34,6 +35,7 @@ RUNS: dict[str, tuple[Callable[[StoredRun], Counted[Any]], str]] = {
     "ablation": (run_tables.ablation_table, "There is no ablation yet: `make ablation` makes it."),
     "check": (check_table, "There is no benchmark yet: `make check` runs it."),
     "curve": (curve_table, "There is no curve by sticker area yet: `make curve` makes it."),
+    "controls": (control_table, "There are no controls yet: `make controls` makes Table 3, for hours."),
     "reproduction": (run_tables.study_table, "There are no studies yet: `make reproduction` runs them, for hours."),
 }  # by folder what counts the run, and what is said where there is none
 
@@ -54,13 +56,15 @@ def write_report(results: Path, checkpoints: Path) -> list[str]:
 
 
 def _sections(results: Path, checkpoints: Path) -> list[Section]:
-    first, second, ablation, checked, curve, studies = (_count(results / folder, *how) for folder, how in RUNS.items())
+    counted = (_count(results / folder, *how) for folder, how in RUNS.items())
+    first, second, ablation, checked, curve, controls, studies = counted
     transfer = first if isinstance(first, Counted) else None
     white_box = second if isinstance(second, Counted) else None
     if transfer and isinstance(ablation, Counted) and _attack(ablation) != _attack(transfer):
         ablation = Absent(sentence="The ablation is of another attack than Table 1: `make ablation` makes it anew.")
     models = _own_models(results / "models")
-    runs = [one for one in (first, second, ablation, checked, curve, studies, *models) if isinstance(one, Counted)]
+    every = (first, second, ablation, checked, curve, controls, studies, *models)
+    runs = [one for one in every if isinstance(one, Counted)]
     nothing = [one for one in (first, second) if isinstance(one, Absent)]
     facts = [block for one in runs for block in _blocks(one, provenance)]
     differing = _try(results, lambda: [Text(sentences=differences(transfer, white_box), listed=True)])
@@ -75,6 +79,7 @@ def _sections(results: Path, checkpoints: Path) -> list[Section]:
         ("ablation", "Ablation: where the blur stands", _blocks(ablation, _ablation_blocks)),
         ("check", "Every kind of attack", _blocks(checked, _check_blocks)),
         ("curve", "Success by sticker area", _blocks(curve, _curve_blocks)),
+        ("controls", "Table 3: the controls", _blocks(controls, _control_blocks)),
         ("reproduction", "What moves the numbers", _blocks(studies, attrgetter("tables"))),
         ("models", "Models of your own", [block for one in models for block in _blocks(one, attrgetter("tables"))]),
         ("differences", "What differs from the paper", differing),
@@ -151,6 +156,14 @@ def _curve_blocks(found: Counted[Any]) -> list[Any]:
     if (found.stored.folder / "curve.png").is_file():
         blocks.append(Pictures(title="", pictures=[_picture("curve", found.stored.folder, caption)], wide=True))
     return [*blocks, *found.tables]
+
+
+def _control_blocks(found: Counted[Any]) -> list[Any]:
+    caption = "The strongest kernels of the first layer, and the frequencies that all of them pass."
+    blocks: list[Any] = list(found.tables)
+    if (found.stored.folder / "kernels.png").is_file():
+        blocks.append(Pictures(title="", pictures=[_picture("kernels", found.stored.folder, caption)], wide=True))
+    return blocks
 
 
 def _figure_blocks(folder: Path, transfer: Counted[Any] | None, white_box: Counted[Any] | None) -> list[Any]:
