@@ -61,3 +61,20 @@ def test_the_examples_of_the_benchmark_run(tmp_path: Path, monkeypatch: pytest.M
     exec(threats, names)
     exec(curve, names)
     assert [row.family for row in names["result"].curve] == ["bars", "scattered", "octagon"]
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_trainings_run() -> None:
+    names: dict[str, Any] = {}
+    whole, own, penalty = examples("training.md")
+    exec(whole, names)
+    model, signs = names["model"], names["signs"]
+    assert model.evaluate(signs.images, signs.labels, verbose=0)[0] < 5
+    exec(own, names)
+    darker = names["Darker"](clean=True)
+    assert from_config(darker.to_config()) == darker
+    before = model.get_weights()
+    names["blurnet_tf"].train(model, signs.images, signs.labels, procedure=darker, epochs=1, verbose=0)
+    assert any((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
+    exec(penalty, names)
+    assert names["layer"].kernel_regularizer.alpha == 3e-2

@@ -122,7 +122,7 @@ def _hardened(model: keras.Model, procedure: Procedure, shape: tuple[int, ...], 
     # One of its own graph shares layer by layer, so that callbacks find the layers, and weights files their names.
     if isinstance(model, keras.Sequential) or not getattr(model, "inputs", None):
         image = keras.Input(shape)
-        hardened = _Hardened(image, model(image))
+        hardened = _Hardened(image, model(image), name="hardened")
     else:
         hardened = _Hardened(model.input, model.output, name=model.name)
     hardened.procedure, hardened.seed = procedure, seed % 2**31
