@@ -6,8 +6,9 @@ from blurnet_tf.defenses.layers import FixedBlur, LearnableBlur
 from blurnet_tf.defenses.regularizers import ChannelLInf, KernelTotalVariation, TotalVariation
 from blurnet_tf.defenses.retrofit import defend
 from blurnet_tf.defenses.squeezing import JPEG, BitDepth, MedianFilter
+from blurnet_tf.defenses.votes import BoundedVotes
 
 __all__ = [
-    "JPEG", "WINDOWS", "BitDepth", "ChannelLInf", "FixedBlur", "KernelTotalVariation", "LearnableBlur", "MedianFilter",
-    "TVLossCallback", "TotalVariation", "blur_kernel", "defend",
+    "JPEG", "WINDOWS", "BitDepth", "BoundedVotes", "ChannelLInf", "FixedBlur", "KernelTotalVariation", "LearnableBlur",
+    "MedianFilter", "TVLossCallback", "TotalVariation", "blur_kernel", "defend",
 ]  # fmt: skip

@@ -78,7 +78,9 @@ class MedianFilter(_Squeeze):
         **kwargs: Those of `keras.layers.Layer`.
 
     Example:
-        >>> MedianFilter(3)(np.eye(5, dtype="float32")[None, ..., None] * np.ones(3, "float32")).numpy().max()
+        >>> dot = np.zeros((1, 5, 5, 3), "float32")
+        >>> dot[0, 2, 2] = 1
+        >>> MedianFilter(3)(dot).numpy().max()
         0.0
     """
 

@@ -57,6 +57,8 @@ _DEFENCES: Mapping[str, str] = {
     "TotalVariation": "a training with the total variation of {place} as a penalty (Eq. 5), alpha_TV = {alpha:g}",
 }
 
+_NETWORKS: Mapping[str, str] = {"vote_cnn": "Each place of the image has a bounded say in the answer."}
+
 _PROCEDURES: Mapping[str, str] = {
     "Stickers": "a training in which each image is seen clean and again under random stickers",
     "Gaussian": "a training on images with Gaussian noise of standard deviation {sigma:g}",
@@ -125,7 +127,10 @@ def model_card(
         kind = procedure["kind"]
         defences.append(_PROCEDURES.get(kind, f"a training by the procedure {kind}").format(**procedure))
     defence = f"Its defence is {' and '.join(defences)}." if defences else "It has no defence."
-    head = f"The LISA-CNN, a classifier of traffic signs, exported by blurnet-tf. {defence}"
+    if variant.network != "lisa_cnn":
+        defence = f"{_NETWORKS.get(variant.network, '')} {defence}".strip()
+    kind = "The LISA-CNN" if variant.network == "lisa_cnn" else f"The network `{variant.network}`"
+    head = f"{kind}, a classifier of traffic signs, exported by blurnet-tf. {defence}"
     parts = [f"# {name}: {variant.title}", head, *(f"## {title}\n\n{text}" for title, text in sections.items())]
     return "\n\n".join(parts) + "\n"
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
-
 import keras
 
-from blurnet_tf.defenses import KernelTotalVariation
+from blurnet_tf.models.network import build_network
 from blurnet_tf.models.variants import Variant, find_variant
-from blurnet_tf.models.weights import LayerWeights, set_layer_weights
-
-_CONVOLUTIONS = (("conv1", 64, 8, 2, "same"), ("conv2", 128, 6, 2, "valid"), ("conv3", 128, 5, 1, "valid"))
-_PLACES = ("input", *(f"{name}{end}" for name, *_ in _CONVOLUTIONS for end in ("", "_linear")))
-_SMALLEST = 27  # the side whose maps shrink to one pixel: 27 to 14 to 5 to 1
+from blurnet_tf.models.weights import LayerWeights
 
 
 def lisa_cnn(
@@ -51,49 +44,14 @@ def lisa_cnn(
         TensorShape([1, 18])
     """
     variant = find_variant(variant)
-    if len(image_size) != 2 or min(image_size) < _SMALLEST:
+    if variant.network != "lisa_cnn":
         raise ValueError(
-            f"`image_size` must be a height and a width of at least {_SMALLEST}, of which the convolutions leave a "
-            f"pixel. Received: image_size={image_size!r}"
+            f"`variant` must be one of the LISA-CNN; `blurnet_tf.models.build_network` builds every one. Received: "
+            f"variant={variant.name!r}, a {variant.network}"
         )
-    layers, penalties, of_weights = _parts(variant, seed, dtype)
-
-    def start(offset: int) -> keras.Initializer:
-        return keras.initializers.GlorotUniform(seed=None if seed is None else seed + offset)
-
-    def filtered(maps: Any, place: str) -> Any:
-        for layer in layers[place]:
-            maps = layer(maps)
-        return maps
-
-    image = keras.Input((*image_size, 3), name="image")
-    x = filtered(image, "input")
-    for offset, (name, filters, size, stride, padding) in enumerate(_CONVOLUTIONS):
-        linear = f"{name}_linear"
-        apart = bool(layers[linear] or penalties[linear])
-        of_maps = {} if apart else penalties[name]
-        x = keras.layers.Conv2D(
-            filters,
-            size,
-            strides=stride,
-            padding=padding,
-            activation=None if apart else "relu",
-            kernel_initializer=start(offset),
-            dtype=dtype,
-            name=name,
-            **(penalties[linear] | of_maps | of_weights[name]),
-        )(x)
-        if apart:
-            x = filtered(x, linear)
-            x = keras.layers.ReLU(dtype=dtype, name=f"{name}_relu", **penalties[name])(x)
-        x = filtered(x, name)
-    x = keras.layers.Flatten(dtype=dtype, name="flatten")(x)
-    # float32 also under a mixed-precision policy: a loss and an argmax on half-precision logits are too coarse.
-    x = keras.layers.Dense(classes, dtype="float32", kernel_initializer=start(3), name="logits")(x)
-    model = keras.Model(image, x, name=variant.name)
-    if weights is not None:
-        set_layer_weights(model, weights)
-    return model
+    return build_network(
+        variant, classes=classes, image_size=image_size, weights=weights, seed=seed, dtype=dtype
+    )  # fmt: skip
 
 
 def feature_layer(model: keras.Model) -> str:
@@ -105,48 +63,3 @@ def feature_layer(model: keras.Model) -> str:
     """
     names = [layer.name for layer in model.layers]
     return names[names.index("conv2") - 1]
-
-
-def _parts(
-    variant: Variant, seed: int | None, dtype: str | None
-) -> tuple[dict[str, list[keras.layers.Layer]], dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Return for each place what a variant puts there: layers, the penalty on the maps, and what its weights have."""
-    layers: dict[str, list[keras.layers.Layer]] = {place: [] for place in _PLACES}
-    penalties: dict[str, dict[str, Any]] = {place: {} for place in _PLACES}
-    of_weights: dict[str, dict[str, Any]] = {place: {} for place in _PLACES}
-    for index, defense in enumerate(variant.defenses):
-        if defense.after not in layers:
-            raise ValueError(f"`after` must be one of {', '.join(layers)}. Received: after={defense.after!r}")
-        same = sum(other.layer == defense.layer for other in variant.defenses[:index])
-        found, where = _find_class(defense.layer), penalties
-        if issubclass(found, keras.layers.Layer):
-            own: dict[str, Any] = {"dtype": dtype}
-            if "seed" in inspect.signature(found.__init__).parameters:
-                own["seed"] = None if seed is None else seed + len(_CONVOLUTIONS) + 1 + same
-            layers[defense.after].append(found(**{**own, **defense.settings}))
-            continue
-        argument = "activity_regularizer"
-        if issubclass(found, (KernelTotalVariation, keras.constraints.Constraint)):
-            argument = "kernel_regularizer" if issubclass(found, keras.Regularizer) else "kernel_constraint"
-            where = of_weights
-        places = _PLACES[1:] if where is penalties else [name for name, *_ in _CONVOLUTIONS]
-        if defense.after not in places or argument in where[defense.after]:
-            raise ValueError(
-                f"`after` of a penalty must be a convolution without another one. Received: after={defense.after!r}"
-            )
-        where[defense.after][argument] = found(**defense.settings)
-    return layers, penalties, of_weights
-
-
-def _find_class(name: str) -> Any:
-    """Return the class of a defence: ours, a registered one, or one of Keras."""
-    known = keras.saving.get_registered_object
-    rooms = (keras.layers, keras.constraints, keras.regularizers)
-    found = known(f"blurnet_tf>{name}") or known(name)
-    found = found or next((one for room in rooms if (one := getattr(room, name, None)) is not None), None)
-    kinds = (keras.layers.Layer, keras.Regularizer, keras.constraints.Constraint)
-    if not (inspect.isclass(found) and issubclass(found, kinds)):
-        raise ValueError(
-            f"`layer` must name a registered layer, regularizer or constraint, or one of Keras. Received: {name!r}"
-        )
-    return found

@@ -34,11 +34,13 @@ class Variant:
         name: Short name, also that of the model and of its files.
         title: The row's title in a table.
         defenses: What is put in; several at one place follow one another in this order.
+        network: What it is put into, one of `blurnet_tf.models.NETWORKS`.
     """
 
     name: str
     title: str
     defenses: tuple[Defense, ...] = ()
+    network: str = "lisa_cnn"
 
     @property
     def alpha(self) -> float:
@@ -58,6 +60,8 @@ class Variant:
             (Defense(after='conv1', layer='TotalVariation', settings={'alpha': 0.0001}),)
         """
         settings: dict[str, Any] = {"name": self.name}
+        if self.network != "lisa_cnn":
+            settings["network"] = self.network
         for one in self.defenses:
             number = {"conv2": 2, "conv3": 3}.get(one.after, 1)
             known = {**one.settings, "after": number, "before_relu": one.after == "conv1_linear"}
@@ -67,13 +71,14 @@ class Variant:
                     settings |= {word: given[name] for word, (name, usual) in words.items() if given[name] != usual}
         if Variant.from_settings(settings).defenses == self.defenses:
             return settings
-        return {"name": self.name, "defenses": [dataclasses.asdict(one) for one in self.defenses]}
+        named = {key: settings[key] for key in ("name", "network") if key in settings}
+        return named | {"defenses": [dataclasses.asdict(one) for one in self.defenses]}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], title: str | None = None) -> Variant:
         """Return the variant of what `settings` returned, titled as named by default; ValueError for unknown keys."""
         known = [word for words in _WORDS.values() for word in words]
-        if set(settings) - {"name", *(["defenses"] if "defenses" in settings else known)}:
+        if set(settings) - {"name", "network", *(["defenses"] if "defenses" in settings else known)}:
             raise ValueError(
                 f"`settings` must have `name`, and `defenses` or some of {', '.join(known)}. Received: {settings}"
             )
@@ -81,7 +86,12 @@ class Variant:
         for make, words in _WORDS.items():
             if settings.get(next(iter(words))):
                 defenses.append(make(**{name: settings.get(word, usual) for word, (name, usual) in words.items()}))
-        return cls(name=settings["name"], title=title or settings["name"], defenses=tuple(defenses))
+        return cls(
+            name=settings["name"],
+            title=title or settings["name"],
+            defenses=tuple(defenses),
+            network=settings.get("network", "lisa_cnn"),
+        )
 
 
 def input_blur(size: int) -> Defense:
@@ -161,6 +171,7 @@ VARIANTS: dict[str, Variant] = {
             Variant(name=f"tvk_{alpha}", title=f"Kernel TV {alpha}", defenses=(kernel_tv(float(alpha)),))
             for alpha in ("1e-3", "3e-3", "1e-2", "3e-2", "1e-1", "3e-1", "1")
         ),
+        Variant(name="vote_cnn", title="Bounded votes", network="vote_cnn"),
         Variant(name="rp2_release", title="RP2's released weights"),
     )
 }

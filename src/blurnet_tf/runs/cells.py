@@ -30,7 +30,7 @@ from blurnet_tf.evaluation.attacking import attack_and_score, clean_records, cov
 from blurnet_tf.evaluation.binarization import binarization_test
 from blurnet_tf.evaluation.probe import probe
 from blurnet_tf.evaluation.records import Record
-from blurnet_tf.models import LayerWeights, Variant, layer_weights, lisa_cnn, weights_sha256
+from blurnet_tf.models import LayerWeights, Variant, build_network, layer_weights, weights_sha256
 from blurnet_tf.models.classifier import load_classifier
 from blurnet_tf.models.inspection import model_sha256, read_keras_file
 from blurnet_tf.training.precision import make_deterministic
@@ -294,8 +294,8 @@ def _load_model(spec_json: str, dtype: str) -> Model:
         model = _load_file(spec.path, spec.sha256, spec.signature, spec.output, spec.output_name)
     else:
         weights, size = _load_weights(spec.path, spec.sha256)
-        variant, classes = Variant.from_settings(spec.variant), len(weights["logits"][1])
-        model = lisa_cnn(variant, classes=classes, image_size=size, weights=weights, dtype=dtype)
+        variant, classes = Variant.from_settings(spec.variant), weights["logits"][1].shape[-1]
+        model = build_network(variant, classes=classes, image_size=size, weights=weights, dtype=dtype)
     if not spec.input_blur:
         return model
     blur = FixedBlur(spec.input_blur)

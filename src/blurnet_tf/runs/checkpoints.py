@@ -23,7 +23,7 @@ from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.scoring import predict
 from blurnet_tf.files import atomic_path, read_json, write_json
-from blurnet_tf.models import VARIANTS, LayerWeights, Variant, layer_weights, lisa_cnn, weights_sha256
+from blurnet_tf.models import VARIANTS, LayerWeights, Variant, build_network, layer_weights, weights_sha256
 from blurnet_tf.models.inspection import read_keras_file
 from blurnet_tf.runs.cells import ModelSpec, read_weights
 from blurnet_tf.runs.locks import locked
@@ -64,7 +64,7 @@ class Checkpoint:
         """Return the network of another variant with the weights of this model, in float32."""
         size, classes = self.model.input_shape[1:3], self.model.output_shape[1]
         weights = layer_weights(self.model)
-        return lisa_cnn(variant, classes=classes, image_size=size, weights=weights, dtype="float32")
+        return build_network(variant, classes=classes, image_size=size, weights=weights, dtype="float32")
 
     def spec(self, variant: Variant | None = None, *, name: str | None = None) -> ModelSpec:
         """Return the model as plain data, or its weights in the network of another variant."""
@@ -183,7 +183,7 @@ def train_checkpoint(recipe: Recipe, data: Dataset, *, path: Path, precision: st
     with locked(path.with_name(f".{path.stem}.lock"), waiting=f"{path}: another process is training it; waiting"):
         found = _load(path, settings, test, precision)
         if found is None and is_release:
-            model = lisa_cnn(recipe.variant, weights=start, dtype="float32")
+            model = build_network(recipe.variant, weights=start, dtype="float32")
             found = model, _save(path, model, settings, test, {"checkpoint": "RP2 release"})
         elif found is None:
             dtype, reason = resolve(precision)
@@ -240,7 +240,7 @@ def read_variants(run: Run) -> dict[str, keras.Model]:
     if weights_sha256(weights) != row.weights_sha256:
         raise ValueError(f"{row.checkpoint} must hold the model that was attacked. Received: another. Attack it anew.")
     network: dict[str, Any] = {"classes": len(run.class_names), "image_size": image_size, "weights": weights}
-    return {row.name: lisa_cnn(row.name, dtype="float32", **network) for row in run.rows}
+    return {row.name: build_network(row.name, dtype="float32", **network) for row in run.rows}
 
 
 def attacked_baseline(
@@ -252,7 +252,7 @@ def attacked_baseline(
     weights = rp2_release.load_weights(data.release)
     provenance = {"checkpoint": "RP2 release", "weights_sha256": weights_sha256(weights)}
     variant = VARIANTS["baseline"]
-    model = lisa_cnn(variant, weights=weights, dtype="float32")
+    model = build_network(variant, weights=weights, dtype="float32")
     return Checkpoint(path=data.release, variant=variant, model=model, provenance=provenance)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from blurnet_tf.data.split import Split
 from blurnet_tf.defenses import TotalVariation, TVLossCallback
 from blurnet_tf.files import atomic_folder, read_json, sha256, write_json
-from blurnet_tf.models import LayerWeights, layer_weights, lisa_cnn
+from blurnet_tf.models import LayerWeights, build_network, layer_weights
 from blurnet_tf.training.losses import SoftmaxTwice
 from blurnet_tf.training.recipes import Recipe
 from blurnet_tf.training.train import train
@@ -63,7 +63,7 @@ def fit(
 
     keras.utils.set_random_seed(recipe.seed)
     build = functools.partial(
-        lisa_cnn, recipe.variant, classes=len(train_split.class_names), image_size=train_split.images.shape[1:3]
+        build_network, recipe.variant, classes=len(train_split.class_names), image_size=train_split.images.shape[1:3]
     )
     model = build(weights=start, seed=recipe.seed, dtype=dtype)
     rate: float | keras.optimizers.schedules.LearningRateSchedule = recipe.learning_rate
