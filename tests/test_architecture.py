@@ -43,6 +43,7 @@ ONLY_IN: dict[str, set[str]] = {
     "matplotlib": {"reporting"},
     "cv2": {"data", "attacks"},
     "PIL": {"data", "commands"},
+    "scipy": {"reporting.controls"},
     "cleverhans": {"attacks.digital"},
     "tf2onnx": {"export.saved_model"},
     "pooch": {"data.download"},

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from blurnet_tf.defenses.layers import FixedBlur, LearnableBlur
-from blurnet_tf.defenses.regularizers import TotalVariation
+from blurnet_tf.defenses.regularizers import KernelTotalVariation, TotalVariation
 from blurnet_tf.models import (
     TRAINED_VARIANTS,
     TRANSFER_VARIANTS,
@@ -28,7 +28,7 @@ from blurnet_tf.models import (
     set_layer_weights,
     weights_sha256,
 )
-from blurnet_tf.models.variants import depthwise, feature_blur, input_blur, tv
+from blurnet_tf.models.variants import KERNEL_VARIANTS, depthwise, feature_blur, input_blur, kernel_tv, tv
 
 Array = NDArray[np.float32]
 IMAGES: Array = np.random.default_rng(0).uniform(0, 1, (3, 32, 32, 3)).astype(np.float32)
@@ -93,6 +93,9 @@ def test_the_model_ends_without_softmax(built: Callable[[str], keras.Model]) -> 
         ("depthwise_7x7", ["conv1", "depthwise", "conv2"], 64 * 49),
         ("tv_1e-4", ["conv1", "conv2"], 0),
         ("tv_1e-5", ["conv1", "conv2"], 0),
+        ("fixed_3x3", ["conv1", "feature_blur", "conv2"], 0),
+        ("fixed_5x5", ["conv1", "feature_blur", "conv2"], 0),
+        ("tvk_1e-2", ["conv1", "conv2"], 0),
         ("rp2_release", ["conv1", "conv2"], 0),
     ],
 )
@@ -106,11 +109,9 @@ def test_each_variant_adds_its_layer_and_nothing_else(
 
 
 def test_the_table_of_variants_is_complete(built: Callable[[str], keras.Model]) -> None:
-    assert len(VARIANTS) == 11
     assert all(variant.name == name for name, variant in VARIANTS.items())
-    assert len({variant.title for variant in VARIANTS.values()}) == 11
-    assert set(TRAINED_VARIANTS) <= set(VARIANTS)
-    assert set(TRANSFER_VARIANTS) <= set(VARIANTS)
+    assert len({variant.title for variant in VARIANTS.values()}) == len(VARIANTS)
+    assert {*TRAINED_VARIANTS, *TRANSFER_VARIANTS, *KERNEL_VARIANTS, "fixed_3x3", "fixed_5x5"} <= set(VARIANTS)
     for name in TRANSFER_VARIANTS:
         assert weights_sha256(layer_weights(built(name))) == weights_sha256(layer_weights(built("baseline")))
 
@@ -122,6 +123,8 @@ def test_the_table_of_variants_is_complete(built: Callable[[str], keras.Model]) 
         ("input_5x5", "input_blur", 5),
         ("feature_3x3", "feature_blur", 3),
         ("feature_5x5", "feature_blur", 5),
+        ("fixed_3x3", "feature_blur", 3),
+        ("fixed_5x5", "feature_blur", 5),
     ],
 )
 def test_the_fixed_blurs_are_zero_padded_boxes(
@@ -154,14 +157,27 @@ def test_the_tv_variants_have_the_penalty_of_table_2_on_conv1_alone(
     assert [layer for layer, regularizer in regularizers.items() if regularizer] == ["conv1"]
 
 
-@pytest.mark.parametrize("variant", ["baseline", *TRANSFER_VARIANTS[1:]])
-def test_the_variants_of_table_1_have_no_penalty(built: Callable[[str], keras.Model], variant: str) -> None:
+@pytest.mark.parametrize("name", [KERNEL_VARIANTS[0], KERNEL_VARIANTS[-1]])
+def test_the_kernel_variants_have_their_penalty_on_conv1_alone(name: str) -> None:
+    model = lisa_cnn(name, seed=0)
+    regularizers = {layer.name: getattr(layer, "kernel_regularizer", None) for layer in model.layers}
+    assert type(regularizers["conv1"]) is KernelTotalVariation
+    assert [layer for layer, regularizer in regularizers.items() if regularizer] == ["conv1"]
+    kernel = np.asarray(model.get_layer("conv1").kernel, np.float64)
+    total = np.abs(np.diff(kernel, axis=0)).sum() + np.abs(np.diff(kernel, axis=1)).sum()
+    assert [float(loss) for loss in model.losses] == pytest.approx([float(name.removeprefix("tvk_")) * total], rel=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["baseline", *TRANSFER_VARIANTS[1:], "fixed_3x3", "fixed_5x5"])
+def test_the_variants_of_table_1_and_those_with_fixed_filters_have_no_penalty(
+    built: Callable[[str], keras.Model], variant: str
+) -> None:
     model = built(variant)
     model(IMAGES)
     assert model.losses == []
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name not in KERNEL_VARIANTS[1:]])
 def test_a_keras_file_of_a_variant_gives_equal_logits(
     built: Callable[[str], keras.Model], variant: str, tmp_path: Path
 ) -> None:
@@ -266,10 +282,7 @@ def test_a_variant_is_frozen_and_keyword_only() -> None:
 
 @pytest.mark.parametrize("variant", ["Baseline", "tv", ""])
 def test_an_unknown_variant_is_an_error(variant: str) -> None:
-    sentence = (
-        "`variant` must be one of baseline, input_3x3, input_5x5, feature_3x3, feature_5x5, depthwise_3x3, "
-        f"depthwise_5x5, depthwise_7x7, tv_1e-4, tv_1e-5, rp2_release. Received: variant={variant!r}"
-    )
+    sentence = f"`variant` must be one of {', '.join(VARIANTS)}. Received: variant={variant!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         lisa_cnn(variant)
 
@@ -407,16 +420,25 @@ class Doubled(keras.layers.Layer):
 
 
 def one(after: str = "conv1", layer: str = "FixedBlur", **settings: Any) -> Variant:
-    return Variant(name="one", title="", defenses=(Defense(after=after, layer=layer, settings=settings),))
+    return several(Defense(after=after, layer=layer, settings=settings))
+
+
+def several(*defenses: Defense) -> Variant:
+    return Variant(name="several", title="", defenses=defenses)
 
 
 @pytest.mark.parametrize(
     ("variant", "phrase"),
     [
         (one(after="conv4"), "`after` must be one of input, conv1, conv1_linear, conv2,"),
-        (one(layer="NoSuch"), "`layer` must name a registered layer or regularizer, or one of Keras. Received: layer="),
+        (one(layer="NoSuch"), "`layer` must name a registered layer, regularizer or constraint, or one of Keras."),
+        (one(layer="deserialize"), "`layer` must name a registered layer, regularizer or constraint, or one of Keras."),
         (one(after="input", layer="TotalVariation"), "`after` of a penalty must be a convolution"),
-        (Variant(name="two", title="", defenses=(tv(1.0), tv(2.0))), "`after` of a penalty must be a convolution"),
+        (one(after="input", layer="KernelTotalVariation"), "`after` of a penalty must be a convolution"),
+        (one(after="conv1_linear", layer="KernelTotalVariation"), "`after` of a penalty must be a convolution"),
+        (one(after="conv1_linear", layer="UnitNorm"), "`after` of a penalty must be a convolution"),
+        (several(tv(1.0), tv(2.0)), "`after` of a penalty must be a convolution without another one"),
+        (several(kernel_tv(1.0), kernel_tv(2.0)), "`after` of a penalty must be a convolution without another one"),
     ],
 )
 def test_a_defence_without_a_place_is_an_error(variant: Variant, phrase: str) -> None:
@@ -431,6 +453,49 @@ def test_any_registered_layer_or_one_of_keras_is_a_defence() -> None:
     assert names(lisa_cnn(doubled))[2:5] == ["conv2", "doubled", "conv2_relu"]
     noisy = lisa_cnn(one(layer="GaussianNoise", stddev=0.1, name="noise"), seed=7).get_layer("noise")
     assert (noisy.stddev, noisy.seed) == (0.1, 11)
+
+
+@pytest.mark.parametrize("place", ["conv1", "conv2", "conv3"])
+def test_a_penalty_or_a_constraint_of_the_weights_is_that_of_the_convolution_that_is_named(place: str) -> None:
+    parts = [("KernelTotalVariation", {"alpha": 0.5}), ("UnitNorm", {"axis": [0, 1, 2]})]
+    variant = several(*(Defense(after=place, layer=layer, settings=settings) for layer, settings in parts))
+    model = lisa_cnn(variant, seed=0)
+    assert names(model) == ["image", "conv1", "conv2", "conv3", "flatten", "logits"]
+    for name in ("conv1", "conv2", "conv3"):
+        layer = model.get_layer(name)
+        assert (type(layer.kernel_regularizer) is KernelTotalVariation) == (name == place)
+        assert (type(layer.kernel_constraint) is keras.constraints.UnitNorm) == (name == place)
+        assert layer.activity_regularizer is None
+    np.testing.assert_array_equal(model(IMAGES), lisa_cnn(seed=0)(IMAGES))
+
+
+def test_the_weights_of_a_convolution_obey_its_constraint_after_a_step() -> None:
+    model = lisa_cnn(one(layer="UnitNorm", axis=[0, 1, 2]), seed=0)
+    model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    def lengths() -> Array:
+        return np.sqrt((np.asarray(model.get_layer("conv1").kernel) ** 2).sum((0, 1, 2)))
+
+    assert np.abs(lengths() - 1).max() > 0.01
+    model.train_on_batch(IMAGES, np.zeros(len(IMAGES), np.int32))
+    np.testing.assert_allclose(lengths(), 1, atol=1e-5)
+
+
+def test_the_penalty_on_the_kernel_stays_with_the_convolution_whose_relu_is_apart() -> None:
+    noise = Defense(after="conv1_linear", layer="GaussianNoise", settings={"stddev": 0.1, "name": "noise"})
+    model = lisa_cnn(several(noise, kernel_tv(0.5), tv(0.25)), seed=0)
+    assert names(model)[1:5] == ["conv1", "noise", "conv1_relu", "conv2"]
+    assert model.get_layer("conv1").kernel_regularizer.alpha == 0.5
+    assert model.get_layer("conv1").activity_regularizer is None
+    assert model.get_layer("conv1_relu").activity_regularizer.alpha == 0.25
+
+
+def test_a_regularizer_of_keras_is_one_of_the_maps() -> None:
+    conv1 = lisa_cnn(one(layer="L2", l2=0.25)).get_layer("conv1")
+    assert type(conv1.activity_regularizer) is keras.regularizers.L2
+    assert conv1.kernel_regularizer is None
+    relative = lisa_cnn(one(layer="TotalVariation", alpha=0.5, form="relative")).get_layer("conv1")
+    assert relative.activity_regularizer.form == "relative"
 
 
 @pytest.mark.parametrize("size", [(27, 27), (48, 64)])

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from blurnet_tf import numerics
-from blurnet_tf.numerics import channel_linf, dissimilarity, lp_norm, total_variation
+from blurnet_tf.numerics import (
+    channel_linf,
+    dissimilarity,
+    kernel_total_variation,
+    lp_norm,
+    smooth_total_variation,
+    squared_variation,
+    total_variation,
+)
 
 Array = NDArray[np.float32]
 QUICK = settings(max_examples=40, deadline=None)
@@ -75,6 +83,70 @@ def test_total_variation_of_half_precision_is_summed_in_float32(dtype: str) -> N
     assert result.dtype == "float32"
     # above the range of float16, and between two bfloat16 numbers
     assert float(result[0, 0]) == 2 * 200 * 199
+
+
+SHAPES = [(1, 1, 1, 1), (2, 1, 6, 3), (2, 6, 1, 3), (3, 7, 5, 4)]
+
+
+@pytest.mark.parametrize("eps", [1e-3, 0.5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_smooth_total_variation_equals_numpy(shape: tuple[int, ...], eps: float) -> None:
+    maps = random_maps(*shape)
+    differences = [np.diff(maps.astype(np.float64), axis=axis) for axis in (1, 2)]
+    expected = sum((np.sqrt(one**2 + eps**2) - eps).sum((1, 2)) for one in differences)
+    result = smooth_total_variation(maps, eps)
+    assert result.shape == (shape[0], shape[3])
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+def test_smooth_total_variation_lies_a_little_below_that_of_equation_4() -> None:
+    maps = random_maps(2, 6, 7, 3)
+    smooth, exact = np.asarray(smooth_total_variation(maps)), tv_by_numpy(maps)
+    pairs = 5 * 7 + 6 * 6  # of neighbours
+    assert (smooth < exact).all()
+    assert (smooth > exact - pairs * 1e-3).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_smooth_total_variation_of_a_constant_is_0(value: float) -> None:
+    np.testing.assert_array_equal(smooth_total_variation(np.full((2, 5, 6, 3), value, np.float32)), 0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_squared_variation_equals_numpy(shape: tuple[int, ...]) -> None:
+    maps = random_maps(*shape)
+    expected = sum((np.diff(maps.astype(np.float64), axis=axis) ** 2).sum((1, 2)) for axis in (1, 2))
+    result = squared_variation(maps)
+    assert result.shape == (shape[0], shape[3])
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_all_forms_of_half_precision_are_summed_in_float32(dtype: str) -> None:
+    board = np.indices((200, 200)).sum(0)[None, :, :, None] % 2
+    for function in (smooth_total_variation, squared_variation):
+        result = function(tf.cast(board, dtype))
+        assert result.dtype == "float32"
+        assert float(result[0, 0]) == pytest.approx(2 * 200 * 199, rel=2e-3)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3, 16), (3, 5, 1, 2), (1, 1, 4, 4), (1, 3, 2, 1)])
+def test_kernel_total_variation_is_the_sum_over_all_windows(shape: tuple[int, ...]) -> None:
+    kernel = random_maps(*shape)
+    expected = 0.0
+    for i in range(shape[2]):
+        for o in range(shape[3]):
+            window = kernel[:, :, i, o].astype(np.float64)
+            expected += np.abs(np.diff(window, axis=0)).sum() + np.abs(np.diff(window, axis=1)).sum()
+    result = kernel_total_variation(kernel)
+    assert result.shape == ()
+    assert result.dtype == "float32"
+    assert float(result) == pytest.approx(expected, rel=1e-5)
+
+
+def test_kernel_total_variation_does_not_compare_windows_with_each_other() -> None:
+    values = np.random.default_rng(0).normal(size=(1, 1, 3, 4))
+    assert float(kernel_total_variation(np.broadcast_to(values, (5, 5, 3, 4)).astype(np.float32))) == 0
 
 
 @pytest.mark.parametrize("p", [1, 2])
@@ -151,8 +223,16 @@ def test_channel_linf_is_homogeneous(kernel: Array, factor: float) -> None:
 @pytest.mark.parametrize("value", [0.0, 0.5])
 @pytest.mark.parametrize(
     "function",
-    [lambda x: lp_norm(x, 1), lambda x: lp_norm(x, 2), total_variation, channel_linf],
-    ids=["L1", "L2", "TV", "L-infinity"],
+    [
+        lambda x: lp_norm(x, 1),
+        lambda x: lp_norm(x, 2),
+        total_variation,
+        smooth_total_variation,
+        squared_variation,
+        kernel_total_variation,
+        channel_linf,
+    ],
+    ids=["L1", "L2", "TV", "smooth TV", "squared TV", "kernel TV", "L-infinity"],
 )
 def test_the_gradient_is_finite_where_the_quantity_has_its_kink(
     function: Callable[[tf.Tensor], tf.Tensor], value: float
@@ -178,6 +258,26 @@ def test_the_gradient_of_the_total_variation_is_that_of_automatic_differentiatio
     np.testing.assert_allclose(tape.gradient(ours, maps), tape.gradient(theirs, maps), atol=1e-6)
 
 
+def test_the_gradients_of_the_other_forms_are_those_of_numpy() -> None:
+    kernel = random_maps(3, 4, 2, 3)
+    for function, slope in (
+        (smooth_total_variation, lambda d: d / np.sqrt(d**2 + 1e-6)),
+        (squared_variation, lambda d: 2 * d),
+        (kernel_total_variation, np.sign),
+    ):
+        axes = (0, 1) if function is kernel_total_variation else (1, 2)
+        expected = np.zeros(kernel.shape)
+        for axis in axes:
+            pull = slope(np.diff(kernel.astype(np.float64), axis=axis))
+            zeros = np.zeros_like(np.take(expected, [0], axis))
+            expected += np.concatenate([zeros, pull], axis) - np.concatenate([pull, zeros], axis)
+        x = tf.constant(kernel)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            result = tf.reduce_sum(function(x))
+        np.testing.assert_allclose(tape.gradient(result, x), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_equal_images_have_no_dissimilarity_at_all(level: float) -> None:
     image = np.full((2, 3, 3, 3), level, np.float32)
@@ -194,5 +294,5 @@ def test_the_gradient_of_the_l2_norm_is_the_direction() -> None:
 
 def test_the_examples_of_the_docstrings_run() -> None:
     results = doctest.testmod(numerics, extraglobs={"np": np})
-    assert results.attempted >= 5
+    assert results.attempted >= 8
     assert results.failed == 0

@@ -16,6 +16,7 @@ from scipy import ndimage
 
 import blurnet_tf
 from blurnet_tf import FixedBlur, LearnableBlur, TotalVariation, TVLossCallback, defend
+from blurnet_tf.defenses import KernelTotalVariation
 from blurnet_tf.training import train
 
 pytestmark = pytest.mark.slow
@@ -179,14 +180,15 @@ def test_a_frozen_model_stays_frozen_and_the_filter_learns(model: keras.Model) -
 
 @pytest.mark.parametrize(
     "defense",
-    [FixedBlur(3, name="d"), LearnableBlur(3, alpha=0.1, name="d"), TotalVariation(1e-3)],
-    ids=["fixed", "learned", "penalty"],
+    [FixedBlur(3, name="d"), LearnableBlur(3, alpha=0.1, name="d"), TotalVariation(1e-3), KernelTotalVariation(1e-3)],
+    ids=["fixed", "learned", "penalty", "penalty on the kernel"],
 )
 def test_a_defended_mobile_net_trains_and_is_saved_and_loaded(
     mobile_net: keras.Model, defense: Any, tmp_path: Path
 ) -> None:
     before = state(mobile_net)
-    defended = defend(mobile_net, "Conv1_relu", defense)
+    layer = "Conv1" if isinstance(defense, KernelTotalVariation) else "Conv1_relu"
+    defended = defend(mobile_net, layer, defense)
     assert state(defended, without="d") == before
     images = tf.constant(IMAGES)
     with tf.GradientTape() as tape:
@@ -233,6 +235,25 @@ def test_the_penalty_is_equation_5_on_a_layer_of_any_class(model: keras.Model, l
         one.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     added = defended.evaluate(IMAGES, LABELS, verbose=0) - model.evaluate(IMAGES, LABELS, verbose=0)
     assert added == pytest.approx(0.5 * variation(seen(model, layer)), rel=1e-4)
+
+
+def test_the_penalty_on_a_kernel_is_equation_4_of_its_windows(model: keras.Model) -> None:
+    defended = defend(model, "conv2", KernelTotalVariation(0.5))
+    np.testing.assert_array_equal(defended(IMAGES), model(IMAGES))
+    assert state(defended) == state(model)
+    assert model.get_layer("conv2").kernel_regularizer is None
+    kernel = np.asarray(model.get_layer("conv2").kernel, np.float64)
+    total = np.abs(np.diff(kernel, axis=0)).sum() + np.abs(np.diff(kernel, axis=1)).sum()
+    added = sum(map(float, defended.losses)) - sum(map(float, model.losses))
+    assert added == pytest.approx(0.5 * total, rel=1e-4)
+    assert defended.get_layer("conv2").get_config()["kernel_regularizer"]["config"] == {"alpha": 0.5}
+
+
+def test_the_penalties_on_the_maps_and_on_the_kernel_of_one_layer_may_be_joined() -> None:
+    penalty = KernelTotalVariation(0.5)
+    both = defend(defend(small(conv()), "conv", penalty), "conv", PENALTY).get_layer("conv")
+    assert (both.kernel_regularizer.alpha, both.activity_regularizer.alpha) == (0.5, 0.5)
+    assert both.kernel_regularizer is not penalty
 
 
 def test_the_callback_sets_and_measures_the_penalty_of_a_relu(model: keras.Model) -> None:
@@ -382,18 +403,13 @@ MODEL = small(conv())
 SHARED = keras.layers.Conv2D(3, 3, padding="same", name="shared")
 BLUR = FixedBlur(3, name="blur")
 PENALTY = TotalVariation(0.5)
+ON_KERNEL = KernelTotalVariation(0.5)
 
 
 @pytest.mark.parametrize(
-    ("build", "layer", "defense", "sentence"),
+    ("build", "layer", "defense", "phrase"),
     [
-        (
-            lambda: small(conv()),
-            "conv",
-            "blur",
-            "`defense` must be a layer, such as FixedBlur(5) or LearnableBlur(5), or a TotalVariation. "
-            "Received: defense='blur'",
-        ),
+        (lambda: small(conv()), "conv", "blur", "a TotalVariation or a KernelTotalVariation. Received: defense='blur'"),
         (
             Subclassed,
             "conv",
@@ -478,22 +494,39 @@ PENALTY = TotalVariation(0.5)
             lambda: small(conv(activity_regularizer="l2")),
             "conv",
             PENALTY,
-            r"`layer` must name a layer without an activity_regularizer. Received: layer='conv', which has one: L2",
+            "activity_regularizer. Received: layer='conv', which has one: L2",
         ),
         (
             lambda: small(Deaf(name="deaf")),
             "deaf",
             PENALTY,
-            "`layer` must name a layer whose configuration keeps an activity_regularizer. "
-            "Received: layer='deaf' of class Deaf. "
+            "activity_regularizer. Received: layer='deaf' of class Deaf. "
             "Put a keras.layers.Identity after it with `defend`, and the penalty on that",
+        ),
+        (
+            lambda: small(conv(kernel_regularizer="l2")),
+            "conv",
+            ON_KERNEL,
+            "kernel_regularizer. Received: layer='conv', which has one: L2",
+        ),
+        (
+            lambda: small(keras.layers.ReLU(name="relu")),
+            "relu",
+            ON_KERNEL,
+            "kernel_regularizer. Received: layer='relu' of class ReLU. Name a convolution",
+        ),
+        (
+            lambda: small(keras.layers.DepthwiseConv2D(3, name="depthwise")),
+            "depthwise",
+            ON_KERNEL,
+            "kernel_regularizer. Received: layer='depthwise' of class DepthwiseConv2D",
         ),
     ],
 )
 def test_what_cannot_be_defended_is_an_error(
-    build: Callable[[], keras.Model], layer: str, defense: Any, sentence: str
+    build: Callable[[], keras.Model], layer: str, defense: Any, phrase: str
 ) -> None:
-    with pytest.raises(ValueError, match=exactly(sentence)):
+    with pytest.raises(ValueError, match=re.escape(phrase)):
         defend(build(), layer, defense)
 
 

@@ -80,7 +80,7 @@ class MedianFilter(_Squeeze):
     Example:
         >>> dot = np.zeros((1, 5, 5, 3), "float32")
         >>> dot[0, 2, 2] = 1
-        >>> MedianFilter(3)(dot).numpy().max()
+        >>> float(MedianFilter(3)(dot).numpy().max())
         0.0
     """
 
