@@ -23,7 +23,6 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
-    """Add how a model is trained and where it is stored."""
     add_preset(parser)
     parser.add_argument("--train-seed", type=natural, default=0, help="seed of the training")
     parser.add_argument("--init", choices=("random", "rp2_release"), default="random", help="where trainings start")

@@ -10,7 +10,7 @@ from blurnet_tf.data import lisa, rp2_release
 # Two processes share the files, in this order. What takes longest comes first, so that neither waits for the other at
 # the end. A file that is not named here comes after these.
 LONGEST = (
-    "whitebox", "experiments", "checkpoints", "notebook", "wheel", "rp2", "commands", "model_programs",
+    "whitebox", "experiments", "checkpoints", "procedures", "notebook", "wheel", "rp2", "commands", "model_programs",
     "attack_contract", "retrofit", "benchmark", "gallery", "binarization", "doctests", "report",
 )  # fmt: skip
 

@@ -48,7 +48,7 @@ def test_importing_registers_the_keras_classes(fresh: dict[str, Any]) -> None:
 def test_importing_loads_only_defences_and_models_and_what_they_stand_on(fresh: dict[str, Any]) -> None:
     ours = {name for name in fresh["new"] if name.split(".")[0] == "blurnet_tf"}
     rooms = {name.split(".")[1] for name in ours if "." in name}
-    assert rooms == {"defenses", "models", "numerics", "signs"}
+    assert rooms == {"checks", "defenses", "models", "numerics", "signs"}
 
 
 @pytest.mark.slow

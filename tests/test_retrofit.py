@@ -513,7 +513,7 @@ ON_KERNEL = KernelTotalVariation(0.5)
             lambda: small(keras.layers.ReLU(name="relu")),
             "relu",
             ON_KERNEL,
-            "kernel_regularizer. Received: layer='relu' of class ReLU. Name a convolution",
+            "kernel_regularizer. Received: layer='relu' of class ReLU. Name a Conv2D",
         ),
         (
             lambda: small(keras.layers.DepthwiseConv2D(3, name="depthwise")),

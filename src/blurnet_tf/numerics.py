@@ -114,8 +114,14 @@ def smooth_total_variation(maps: Any, eps: float = 1e-3) -> Any:
         1.0
     """
     return sum(
-        ops.sum(ops.sqrt(ops.square(one) + eps**2) - eps, axis=(1, 2)) for one in _differences(maps)
+        ops.sum(_rounded(one, eps), axis=(1, 2)) for one in _differences(maps)
     )  # fmt: skip
+
+
+def _rounded(x: Any, eps: float) -> Any:
+    """Return ``sqrt(x^2 + eps^2) - eps``, exactly 0 at 0: the root itself would lose the digits of small x."""
+    square = ops.square(x)
+    return square / (ops.sqrt(square + eps**2) + eps)
 
 
 def squared_variation(maps: Any) -> Any:

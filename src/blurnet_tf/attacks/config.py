@@ -52,8 +52,9 @@ def from_config(config: Mapping[str, Any]) -> Any:
         >>> from_config(RP2(steps=20).to_config()) == RP2(steps=20)
         True
     """
-    settings = {name: _decode(value) for name, value in config.items() if name not in ("attack", "kind")}
-    name = config.get("attack", config.get("kind"))
+    key = "kind" if "kind" in config else "attack"  # a part may have a field `attack`
+    settings = {name: _decode(value) for name, value in config.items() if name != key}
+    name = config.get(key)
     if name not in _REGISTERED:
         raise ValueError(
             f"`config` must be of {', '.join(sorted(_REGISTERED))} or of a class with @register. Received: {name!r}"

@@ -34,7 +34,7 @@ def worsen(
         model: Maps images to logits, differentiably.
         images: float32 (n, H, W, 3) in [0, 1].
         labels: int32 (n,), the classes to get away from.
-        masks: float32 (n, H, W, 1), 0 or 1; or (1, H, W, 1), the same for all.
+        masks: float32 (n, H, W, 1), 0 or 1; for an attack with one sticker for all images (1, H, W, 1).
         paint: The colours to start from, float32 (n, H, W, 3) in [0, 1]; (1, H, W, 3) if the attack has one sticker for
             all images.
         reach: How far a pixel may go from that of the image; `None`: to any colour. For a sticker an image.
@@ -63,13 +63,13 @@ def worsen(
 
 
 def check_inner(attack: RP2) -> None:
-    """Raise ValueError unless `attack` can be made inside a training step: opaque, without norm and penalties."""
+    """Raise ValueError unless `attack` can be made inside a training step: opaque, by gradients, nothing penalised."""
     if not isinstance(attack, RP2):
         raise ValueError(f"`attack` must be an RP2. Received: attack={attack!r}")
-    if type(attack.parts["basis"]) is not Paint or attack.terms:
+    if type(attack.parts["basis"]) is not Paint or attack.terms or not attack.differentiates:
         raise ValueError(
-            "`attack` must have basis='paint', norm=None and no penalties: a training step has no other stickers. "
-            f"Received: {attack!r}"
+            "`attack` must have basis='paint', norm=None, no penalties and gradient='exact': a training step makes no "
+            f"other stickers. Received: {attack!r}"
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -66,13 +67,13 @@ def train(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True) if loss is None else loss,
         metrics=["accuracy"],
     )
-    trained = model if procedure == Plain() else _hardened(model, procedure, images.shape[1:], seed)
     batches = Batches(images, labels, batch_size, seed, shuffled=shuffle)
     callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle), *callbacks]
-    # Not shuffled again: the batches are drawn at random already.
-    return trained.fit(
-        batches, epochs=epochs, shuffle=False, validation_data=validation, callbacks=callbacks, verbose=verbose
-    )
+    with _changed_by(procedure, model, seed):
+        # Not shuffled again: the batches are drawn at random already.
+        return model.fit(
+            batches, epochs=epochs, shuffle=False, validation_data=validation, callbacks=callbacks, verbose=verbose
+        )
 
 
 class Batches(keras.utils.PyDataset):
@@ -106,25 +107,25 @@ class Batches(keras.utils.PyDataset):
         return self._images[chosen], self._labels[chosen]
 
 
-class _Hardened(keras.Model):
-    """A model of the same layers whose training steps change the images by a procedure first."""
+@contextlib.contextmanager
+def _changed_by(procedure: Procedure, model: Any, seed: int) -> Iterator[None]:
+    """Have the training steps of a model learn from what the procedure makes of their images.
 
-    procedure: Procedure
-    seed: int
+    The model itself is trained, not a copy with another step: callbacks save what they would save of it anyhow.
+    """
+    if procedure == Plain():
+        yield
+        return
+    own_step = model.train_step
 
-    def train_step(self, data: Any) -> Any:
+    def step(data: Any) -> Any:
         images, labels = data
-        seed = tf.stack([self.seed, tf.cast(self.optimizer.iterations, tf.int32)])
-        return super().train_step(self.procedure(lambda x: self(x, training=False), images, labels, seed))
+        drawn = tf.stack([seed % 2**31, tf.cast(model.optimizer.iterations, tf.int32)])
+        return own_step(procedure(lambda x: model(x, training=False), images, labels, drawn))
 
-
-def _hardened(model: keras.Model, procedure: Procedure, shape: tuple[int, ...], seed: int) -> keras.Model:
-    # One of its own graph shares layer by layer, so that callbacks find the layers, and weights files their names.
-    if isinstance(model, keras.Sequential) or not getattr(model, "inputs", None):
-        image = keras.Input(shape)
-        hardened = _Hardened(image, model(image), name="hardened")
-    else:
-        hardened = _Hardened(model.input, model.output, name=model.name)
-    hardened.procedure, hardened.seed = procedure, seed % 2**31
-    hardened.compile(optimizer=model.optimizer, loss=model.loss, metrics=["accuracy"])
-    return hardened
+    model.train_step = step
+    try:
+        yield
+    finally:
+        del model.train_step
+        model.train_function = None  # it was traced with the step above
