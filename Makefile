@@ -160,8 +160,8 @@ lint: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Check style (ruff) and typ
 format: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Rewrite the code in the project's style
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
-clean:  ## Remove results and caches, but for the long runs of reproduction; keep checkpoints, exports, data, environment
-	rm -rf $(addprefix $(RESULTS)/,blackbox whitebox check curve controls figures ablation bench chaos models report.html) build dist
+clean:  ## Remove results and caches, but for the long runs of reproduction and controls; keep checkpoints, exports, data, environment
+	rm -rf $(addprefix $(RESULTS)/,blackbox whitebox check curve figures ablation bench chaos models report.html) build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment as well

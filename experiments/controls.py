@@ -18,6 +18,8 @@ def main(argv: list[str] | None) -> None:
     """Train and attack what is missing, seed by seed, and write the table of what there is after each."""
     options = _parse(argv)
     data = arguments.load_data(choose_training, options)
+    usual = CLASS_NAMES[STOP]
+    sign = options.only or (usual if usual in data.class_names else None)
     runs, printed = [], ""
     for place, seed in enumerate(dict.fromkeys(options.train_seeds)):
         first = place == 0
@@ -30,7 +32,7 @@ def main(argv: list[str] | None) -> None:
                 folder=options.checkpoints,
                 suite=options.suite if first else "quick",
                 areas=AREAS if first else (),
-                sign=options.only if options.only in data.class_names else None,
+                sign=sign,
                 preset=options.preset,
                 precision=options.precision,
             )
@@ -50,7 +52,9 @@ def _parse(argv: list[str] | None) -> Any:
     variants.add_variant(parser, "all controls")
     parser.add_argument("--train-seeds", type=natural, nargs="+", default=[0, 1, 2], help="seeds of the trainings")
     parser.add_argument("--suite", choices=tuple(SUITES), default="standard", help="of the first seed; else quick")
-    parser.add_argument("--only", default=CLASS_NAMES[STOP], help="class of the held-out signs that are attacked, too")
+    parser.add_argument(
+        "--only", help="class of the held-out signs that are attacked, too (default: stop, if it is one)"
+    )
     parser.add_argument("--results", type=Path, default=Path("results/controls"), help="folder to write to")
     return parser.parse_args(argv)
 

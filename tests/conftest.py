@@ -10,8 +10,8 @@ from blurnet_tf.data import lisa, rp2_release
 # Two processes share the files, in this order. What takes longest comes first, so that neither waits for the other at
 # the end. A file that is not named here comes after these.
 LONGEST = (
-    "whitebox", "experiments", "checkpoints", "procedures", "notebook", "wheel", "rp2", "commands", "model_programs",
-    "attack_contract", "retrofit", "benchmark", "gallery", "binarization", "doctests", "report",
+    "whitebox", "experiments", "checkpoints", "procedures", "controls", "notebook", "wheel", "rp2", "commands",
+    "model_programs", "attack_contract", "retrofit", "benchmark", "gallery", "binarization", "doctests", "report",
 )  # fmt: skip
 
 ROOTS = [Path(root) for root in (os.environ.get("BLURNET_DATA"), "data") if root]

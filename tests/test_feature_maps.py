@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from blurnet_tf import lisa_cnn
-from blurnet_tf.evaluation.feature_maps import layer_maps, map_layers, roughness
+from blurnet_tf.evaluation.feature_maps import kernel_roughness, layer_maps, map_layers, roughness
+from blurnet_tf.evaluation.spectra import RADIUS
 
 IMAGES = np.random.default_rng(0).random((5, 32, 32, 3)).astype(np.float32)
 
@@ -69,3 +70,61 @@ def test_roughness_relative_to_their_size_is_that_of_maps_however_they_are_scale
     one, three = roughness(model, images), roughness(scaled, images)
     assert three["total_variation"] == pytest.approx(3 * one["total_variation"], rel=1e-4)
     assert three["relative_total_variation"] == pytest.approx(one["relative_total_variation"], rel=1e-4)
+
+
+def with_kernel(kernel: np.ndarray, variant: str = "baseline") -> keras.Model:
+    """A model whose first layer has this kernel (h, w) in all of its windows, or kernels (h, w, 3, 64)."""
+    model = lisa_cnn(variant, seed=0, dtype="float32")
+    shape = model.get_layer("conv1").kernel.shape
+    model.get_layer("conv1").kernel.assign(
+        np.broadcast_to(kernel.reshape(*kernel.shape, *[1] * (4 - kernel.ndim)), shape)
+    )
+    return model
+
+
+def high_pass(kernel: np.ndarray) -> float:
+    """The share of the energy of windows without their means beyond `RADIUS`, from a sum over all waves by hand."""
+    frequencies = np.fft.fftfreq(32)
+    places = np.arange(kernel.shape[0])
+    waves = np.exp(-2j * np.pi * np.outer(frequencies, places))
+    varying = kernel.astype(np.float64) - kernel.mean(axis=(0, 1), dtype=np.float64)
+    power = (np.abs(np.einsum("fu,gv,uvio->fgio", waves, waves, varying)) ** 2).sum(axis=(2, 3))
+    radius = np.hypot(frequencies[:, None], frequencies[None, :])
+    return float(power[radius > RADIUS].sum() / power.sum())
+
+
+@pytest.mark.parametrize("variant", ["baseline", "depthwise_3x3", "tvk_1"])
+def test_the_roughness_of_the_kernels_is_numpys(variant: str) -> None:
+    model = lisa_cnn(variant, seed=3)
+    kernel = np.asarray(model.get_layer("conv1").kernel, np.float64)
+    total = np.abs(np.diff(kernel, axis=0)).sum() + np.abs(np.diff(kernel, axis=1)).sum()
+    found = kernel_roughness(model)
+    assert found == {
+        "kernel_total_variation": pytest.approx(total, rel=1e-5),
+        "kernel_relative_total_variation": pytest.approx(total / np.abs(kernel).sum(), rel=1e-5),
+        "kernel_high_pass": pytest.approx(high_pass(kernel), rel=1e-6),
+    }
+    assert all(type(value) is float for value in found.values())
+
+
+def test_windows_of_one_value_are_smooth_and_checkerboards_are_rough() -> None:
+    side = lisa_cnn().get_layer("conv1").kernel.shape[0]
+    box = with_kernel(np.full((side, side), 0.25, np.float32))
+    assert list(kernel_roughness(box).values()) == [0, 0, 0]
+    board = (-1.0) ** np.indices((side, side)).sum(axis=0)
+    rough = kernel_roughness(with_kernel(board.astype(np.float32)))
+    assert rough["kernel_high_pass"] == pytest.approx(1, abs=0.01)
+    assert rough["kernel_relative_total_variation"] == pytest.approx(2 * 2 * side * (side - 1) / side**2)
+    wave = np.tile(np.cos(2 * np.pi * np.arange(side) / side), (side, 1))  # one period over the window
+    assert kernel_roughness(with_kernel(wave.astype(np.float32)))["kernel_high_pass"] < 0.2
+    # A mean, which a bias can take away, is no pattern.
+    shifted = kernel_roughness(with_kernel((board + 5).astype(np.float32)))
+    assert shifted["kernel_high_pass"] == pytest.approx(rough["kernel_high_pass"], rel=1e-4)
+
+
+def test_the_shares_of_the_kernels_do_not_depend_on_their_size() -> None:
+    kernel = np.asarray(lisa_cnn(seed=1).get_layer("conv1").kernel)
+    one, three = kernel_roughness(with_kernel(kernel)), kernel_roughness(with_kernel(3 * kernel))
+    assert three["kernel_total_variation"] == pytest.approx(3 * one["kernel_total_variation"], rel=1e-4)
+    for name in ("kernel_relative_total_variation", "kernel_high_pass"):
+        assert three[name] == pytest.approx(one[name], rel=1e-4)

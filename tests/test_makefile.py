@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments import controls
+
 ROOT = Path(__file__).resolve().parent.parent
 STAND_IN = """#!/bin/sh
 # Notes its arguments.
@@ -261,6 +263,29 @@ def test_the_lambdas_of_the_white_box_are_those_of_the_preset_unless_they_are_gi
 def test_the_seed_of_the_white_box_is_seed_unless_seeds_are_given(project: Project) -> None:
     (attack,) = project.make("whitebox", "VENV=", "SEED=3")
     assert "--seeds 3 " in attack
+
+
+def test_the_controls_are_told_their_rows_their_seeds_and_their_attacks(project: Project) -> None:
+    (call,) = project.make("controls", "VENV=")
+    assert call.startswith("-m experiments.controls --data auto --data-dir data --split track --preset quick ")
+    assert "--variant all --train-seeds 0 1 2 --suite standard --results results/controls" in call
+    settings = ["VARIANT=baseline+stickers tvk_1", "TRAIN_SEEDS=4 5", "SUITE=full", "ONLY=yield", "PRECISION=float32"]
+    (call,) = project.make(
+        "controls", "VENV=", *settings, "PRESET=smoke", "CHECKPOINTS=c", "RESULTS=out", "ARGS=--debug"
+    )
+    assert "--preset smoke --precision float32 --checkpoints c " in call
+    assert "--variant baseline+stickers tvk_1 --train-seeds 4 5 --suite full --only yield --debug " in call
+    assert call.endswith("--results out/controls")
+
+
+def test_the_controls_know_every_flag_that_make_gives_them(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (call,) = project.make("controls", "VENV=", "ONLY=yield", "VARIANT=baseline+stickers tvk_1", "ARGS=--help")
+    with pytest.raises(SystemExit) as ended:
+        controls.main(call.split()[2:])
+    assert ended.value.code == 0
+    assert "Table 3" in capsys.readouterr().out
 
 
 def test_the_ablation_is_told_the_attack_of_blackbox(project: Project) -> None:

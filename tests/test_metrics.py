@@ -46,6 +46,32 @@ def test_the_mean_dissimilarity_is_eq_1() -> None:
     )
 
 
+def test_the_stacked_dissimilarity_has_one_norm_over_all_images() -> None:
+    random = np.random.default_rng(0)
+    clean, adversarial = random.random((2, 5, 4, 3, 3), np.float32)
+    changed, size = ((one.astype(np.float64) ** 2).sum() ** 0.5 for one in (clean - adversarial, adversarial))
+    assert metrics.stacked_dissimilarity(clean, adversarial) == pytest.approx(changed / size, rel=1e-6)
+    assert metrics.stacked_dissimilarity(adversarial, adversarial) == 0
+    order = random.permutation(5)
+    assert metrics.stacked_dissimilarity(clean[order], adversarial[order]) == pytest.approx(changed / size, rel=1e-6)
+
+
+def test_the_stacked_dissimilarity_of_one_image_is_eq_1_and_of_several_not_their_mean() -> None:
+    clean = np.full((2, 2, 2, 3), 0.5, np.float32)
+    adversarial = clean * np.array([1, 2], np.float32)[:, None, None, None]
+    one = [metrics.stacked_dissimilarity(clean[[index]], adversarial[[index]]) for index in (0, 1)]
+    assert one == [0, pytest.approx(0.5)]  # Eq. 1 of the two: 0.25
+    assert metrics.stacked_dissimilarity(clean, adversarial) == pytest.approx(0.5 / np.sqrt(0.5**2 + 1.0))
+
+
+def test_the_stacked_dissimilarity_is_summed_exactly_over_many_images() -> None:
+    adversarial = np.full((4000, 32, 32, 3), 0.1, np.float32)
+    clean = adversarial.copy()
+    clean[0, 0, 0, 0] += np.float32(1e-3)
+    expected = float(np.float64(clean[0, 0, 0, 0]) - 0.1) / (0.1 * np.sqrt(adversarial.size))
+    assert metrics.stacked_dissimilarity(clean, adversarial) == pytest.approx(expected, rel=1e-3)
+
+
 @given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_interval_is_wilsons(count_and_n: tuple[int, int]) -> None:
     count, n = count_and_n

@@ -227,6 +227,20 @@ def test_what_is_absent_is_said_with_what_makes_it(copy: Path, folder: str, sect
     assert any(sentence in one for one in write_report(copy / "results", copy / "checkpoints"))
 
 
+def test_every_section_stands_on_the_page_in_its_order(html: str) -> None:
+    wanted = ["headline", "table1", "table2", "targets", "signs", "steps", "figures", "ablation", "check", "curve"]
+    wanted += ["controls", "reproduction", "models", "differences", "provenance"]
+    assert [name for name in Page(html).texts if name] == wanted
+
+
+def test_controls_that_are_not_there_are_said_with_what_makes_them(stored: Path, html: str) -> None:
+    sentence = "There are no controls yet: `make controls` makes Table 3"
+    said = Page(html).texts["controls"]
+    assert "Table 3: the controls" in said
+    assert sentence.replace("`", "") in said
+    assert any(sentence in one for one in write_report(stored / "results", stored / "checkpoints"))
+
+
 def test_without_any_results_the_page_says_what_to_run(tmp_path: Path) -> None:
     page = Page(make(tmp_path))
     for command in ("blackbox", "whitebox"):

@@ -196,15 +196,33 @@ def test_the_ablation_says_where_the_blur_is(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def measured(stored: StoredRun, **extra: Any) -> StoredRun:
+    """The same run, with more measured of the first row."""
+    first, *others = stored.run.rows
+    first = dataclasses.replace(first, extra={**first.extra, **extra})
+    return dataclasses.replace(stored, run=dataclasses.replace(stored.run, rows=(first, *others)))
+
+
 def test_the_table_of_studies(tmp_path: Path) -> None:
-    lines = cells_of(study_table(write_studies(tmp_path)).markdown)
+    more = {"kernel_relative_total_variation": 2.3456, "kernel_high_pass": 0.8125, "least_recall": 0.4}
+    stored = measured(write_studies(tmp_path), **more, classes_predicted=17, l2_stacked=0.25, accuracy_as_trained=0.5)
+    counted = study_table(stored)
+    lines = cells_of(counted.markdown)
     assert lines[0] == [
-        "run", "change", "accuracy", "average", "worst", "worst target", "union", "L2", "white", "TV", "TV/F",
+        "run", "change", "accuracy", "as trained", "average", "worst", "worst target", "union", "L2", "white", "TV",
+        "TV/F", "kernel TV/W", "high-pass", "recall", "classes", "L2 stacked",
     ]  # fmt: skip
     assert lines[2] == [
-        "run__first", "none", "96.0", "50.0 [15.0, 85.0]", "75.0 [30.1, 95.4]", EVIL, "75.0", "0.235", "25.0", "26.8",
-        "0.625",
+        "run__first", "none", "96.0", "50.0", "50.0 [15.0, 85.0]", "75.0 [30.1, 95.4]", EVIL, "75.0", "0.235", "25.0",
+        "26.8", "0.625", "2.346", "81.2", "40.0", "17", "0.250",
     ]  # fmt: skip
+    assert lines[3][-7:] == ["26.8", "0.625", *["-"] * 5]  # of an older release, which measured less
+    for told in ("kernel TV/W", "high-pass", "Recall", "classes", "L2 stacked"):
+        assert told in counted.markdown.split("|")[-1]
+    first, second = (flat(row) for row in counted.rows)
+    assert {name: first[name] for name in more} == more
+    assert (first["classes_predicted"], first["l2_stacked"]) == (17, 0.25)
+    assert {second[name] for name in (*more, "classes_predicted", "l2_stacked")} == {None}
 
 
 def test_a_users_own_model(tmp_path: Path) -> None:

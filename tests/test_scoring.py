@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -7,7 +8,7 @@ import tensorflow as tf
 from blurnet_tf.attacks import RP2, batches
 from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation.records import Record
-from blurnet_tf.evaluation.scoring import predict, score
+from blurnet_tf.evaluation.scoring import predict, recall, score
 
 ATTACK = RP2(penalty=0.25, seed=7)
 
@@ -75,3 +76,28 @@ def test_another_number_of_attacked_images_is_an_error() -> None:
     sentence = "`adversarial` must have the shape (2, 4, 4, 3) of the clean images. Received: shape=(1, 4, 4, 3)"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         score(brightest_channel, CLEAN, CLEAN.images[:1], attack=ATTACK, source="s", victim="v", target=2)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "labels", "expected"),
+    [
+        ([0, 0, 1, 2], [0, 0, 1, 2], (1.0, 3, 3)),
+        ([0, 0, 0, 2], [0, 0, 1, 2], (0.0, 2, 3)),  # a class that nothing is taken for
+        ([0, 5, 5, 1, 1, 1], [0, 0, 0, 1, 1, 1], (1 / 3, 3, 2)),  # and one that no image has
+        ([7, 7], [7, 7], (1.0, 1, 1)),
+    ],
+)
+def test_the_recall_is_that_of_the_class_that_is_found_worst(
+    predictions: list[int], labels: list[int], expected: tuple[float, int, int]
+) -> None:
+    found = recall(np.array(predictions, np.int32), np.array(labels, np.int32))
+    assert tuple(found) == ("least_recall", "classes_predicted", "classes")
+    assert tuple(found.values()) == pytest.approx(expected)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_rare_class_counts_as_much_as_a_frequent_one() -> None:
+    labels = np.array([0] * 99 + [1], np.int32)
+    assert recall(np.zeros(100, np.int32), labels)["least_recall"] == 0
+    assert recall(labels[::-1], labels)["least_recall"] == 0
+    assert recall(labels, labels)["least_recall"] == 1

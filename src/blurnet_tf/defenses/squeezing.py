@@ -25,6 +25,7 @@ _COLOUR = """17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 9
 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99"""
 _TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 _BLOCK = 8
+_HALF = 1e-3
 
 
 class _Squeeze(keras.layers.Layer):
@@ -59,7 +60,7 @@ class BitDepth(_Squeeze):
         if bits > 8:
             raise ValueError(f"`bits` must be at most 8. Received: bits={bits}")
         super().__init__(**kwargs)
-        self.bits = bits
+        self.bits = int(bits)
 
     def squeeze(self, images: Any) -> Any:
         levels = 2**self.bits - 1
@@ -87,7 +88,7 @@ class MedianFilter(_Squeeze):
     def __init__(self, size: int = 3, **kwargs: Any) -> None:
         check_size(size)
         super().__init__(**kwargs)
-        self.size = size
+        self.size = int(size)
 
     def squeeze(self, images: Any) -> Any:
         margin, (height, width) = self.size // 2, images.shape[1:3]
@@ -120,7 +121,7 @@ class JPEG(_Squeeze):
         if quality > 100:
             raise ValueError(f"`quality` must be at most 100. Received: quality={quality}")
         super().__init__(**kwargs)
-        self.quality = quality
+        self.quality = int(quality)
 
     def squeeze(self, images: Any) -> Any:
         height, width = images.shape[1:3]
@@ -135,7 +136,9 @@ class JPEG(_Squeeze):
         waves = _constant(_waves())
         frequencies = ops.einsum("fi,nricjk,gj->nrfcgk", waves, blocks, waves)
         steps = _constant(_steps(self.quality))[:, None]
-        stored = ops.round(frequencies / steps) * steps
+        counted = frequencies / steps
+        # Halves go away from 0, as in libjpeg, however they were summed up: in a graph a half may be a bit less.
+        stored = ops.round(counted + _HALF * ops.sign(counted)) * steps
         ycc = ops.reshape(ops.einsum("fi,nrfcgk,gj->nricjk", waves, stored, waves), ops.shape(ycc))
         back = ops.matmul(ops.round(ycc) + _constant([128.0, 0.0, 0.0]), _constant(np.linalg.inv(_TO_YCBCR).T))
         return ops.clip(ops.round(back), 0.0, 255.0)[:, :height, :width] / 255.0

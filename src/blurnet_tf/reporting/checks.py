@@ -11,12 +11,15 @@ from blurnet_tf.evaluation.records import Record
 FLOORS = ("white", "black", "random")  # the plain stickers, as the `attack` of the records of a floor
 
 
-def check_each(records: Sequence[Record], floor: Sequence[Record], classes: int) -> None:
-    """Raise a ValueError unless each record is of a targeted white-box attack, or of a plain sticker."""
+def check_each(records: Sequence[Record], floor: Sequence[Record], classes: int, *, seen: bool = True) -> None:
+    """Raise a ValueError unless each record is of a targeted attack, or of a plain sticker.
+
+    `seen`: The attack saw the very model that was scored; but for a study of stickers that were made on another one.
+    """
     if not records:
         raise ValueError("Table 2 needs at least one record. Received: none")
     for record in records:
-        if record.source != record.victim:
+        if seen and record.source != record.victim:
             raise ValueError(
                 "Table 2 needs records whose victim is the source itself. "
                 f"Received: source='{record.source}', victim='{record.victim}'"

@@ -11,6 +11,7 @@ from scipy import stats
 
 from blurnet_tf.evaluation.flags import FLAGS
 from blurnet_tf.evaluation.metrics import Spread
+from blurnet_tf.models import INPUT_VARIANTS
 from blurnet_tf.reporting.benchmark_rows import CurveRow, ModelCount, count_models, curve_rows, half_rows
 from blurnet_tf.reporting.rows import Share
 from blurnet_tf.reporting.run_tables import Counted
@@ -69,7 +70,10 @@ def control_table(stored: StoredRun) -> Counted[ControlRow]:
     """Return Table 3: of a run on the victims, with that on the held-out signs, if there is one beside it."""
     signs = find_run(stored.folder / SIGNS)
     counts, models = {one.summary.name: one for one in count_models(stored)}, stored.run.rows
+    known = {(row.name, row.weights_sha256) for row in models}
+    same = {row.name for row in (() if signs is None else signs.run.rows) if (row.name, row.weights_sha256) in known}
     on_signs = {} if signs is None else {one.summary.name: one for one in count_models(signs)}
+    on_signs = {name: one for name, one in on_signs.items() if name in same}  # and not of an earlier training
     areas = curve_rows(stored)
     names = dict.fromkeys(row.extra["row"] for row in models)
     rows = [_row([one for one in models if one.extra["row"] == name], counts, on_signs, areas) for name in names]
@@ -102,8 +106,9 @@ def control_table(stored: StoredRun) -> Counted[ControlRow]:
 
 def correlations(rows: Sequence[ControlRow]) -> list[str]:
     """Return a sentence for each measure of the first layer: how it goes with success across the rows."""
-    known = [row for row in rows if row.union is not None]
-    if len(known) < 4:
+    # A filter of the image stands before a first layer that has a row already.
+    known = [row for row in rows if row.union is not None and row.name not in INPUT_VARIANTS]
+    if len(known) < 3:
         return []
     union = [row.union.mean for row in known if row.union]
     sentences = []

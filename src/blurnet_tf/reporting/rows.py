@@ -116,7 +116,8 @@ class StudyRow:
 
     Total variation and its size are those of the first layer's maps and kernels; `least_recall` is that of the class
     that is found worst on the test images, of which the model names `classes_predicted`; `l2_stacked` is Eq. 1 with one
-    norm over all images. `None`: not measured, in a run of an older release.
+    norm over all images; `accuracy_as_trained` is on images multiplied as those of the training were, if they were.
+    `None`: not measured.
     """
 
     run: str
@@ -129,6 +130,7 @@ class StudyRow:
     least_recall: float | None = None
     classes_predicted: int | None = None
     l2_stacked: float | None = None
+    accuracy_as_trained: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +190,7 @@ def white_box_rows(run: Run, records: Sequence[Record], floor: Sequence[Record])
     Raises:
         ValueError: A record is not of a targeted white-box attack or of a plain sticker, or a row is not whole.
     """
-    check_each(records, floor, len(run.class_names))
+    check_each(records, floor, len(run.class_names), seen=run.kind != "study")
     return [_white_box_row(run, row, records, floor) for row in run.rows]
 
 
@@ -207,7 +209,7 @@ def lambda_rows(run: Run, records: Sequence[Record], floor: Sequence[Record]) ->
 
 _OF_STUDIES = (
     "total_variation", "relative_total_variation", "kernel_relative_total_variation", "kernel_high_pass",
-    "least_recall", "classes_predicted", "l2_stacked",
+    "least_recall", "classes_predicted", "l2_stacked", "accuracy_as_trained",
 )  # fmt: skip
 
 

@@ -190,7 +190,8 @@ def study_table(stored: StoredRun) -> Counted[StudyRow]:
     rows = counting.study_rows(stored.run, stored.records, stored.floor)
     columns: list[Column] = [
         ("run", Cell, "run"), ("change", lambda change: Cell(change, left=True), "change"),
-        ("accuracy", number_cell, "attacked.legitimate_accuracy"), ("average", share_cell, "attacked.average_success"),
+        ("accuracy", number_cell, "attacked.legitimate_accuracy"), ("as trained", number_cell, "accuracy_as_trained"),
+        ("average", share_cell, "attacked.average_success"),
         ("worst", share_cell, "attacked.worst_success"), ("worst target", Cell, "attacked.worst_target"),
         ("union", number_cell, "attacked.union_success"), ("L2", distance_cell, "attacked.l2_dissimilarity"),
         ("white", number_cell, "attacked.floor_white"),
@@ -203,11 +204,12 @@ def study_table(stored: StoredRun) -> Counted[StudyRow]:
     ]  # fmt: skip
     note = (
         f"{CHANGED} Each run changes one thing against the first of its variant; average and worst are over the "
-        "targets. White: predictions that a plain white sticker changes. TV: Eq. 4 on the first layer's maps of the "
-        "test images, the mean over images and channels; TV/F: the same divided by the mean sum of |F|, which no "
-        "scaling of the maps changes; kernel TV/W: of the first layer's weights; high-pass: the share of their energy "
-        "above a quarter of a cycle a pixel. Recall: of the class that is found worst; classes: how many are "
-        "predicted at all. L2 stacked: Eq. 1 with one norm over all images. docs/reproduction.md reads them."
+        "targets. As trained: the accuracy on images as large as in the training. White: predictions that a plain "
+        "white sticker changes. TV: Eq. 4 on the first layer's maps of the test images, the mean over images and "
+        "channels; TV/F: the same divided by the mean sum of |F|, which no scaling of the maps changes; kernel TV/W: "
+        "of the first layer's weights; high-pass: the share of their energy above a quarter of a cycle a pixel. "
+        "Recall: of the class that is found worst; classes: how many are predicted at all. L2 stacked: Eq. 1 with one norm "
+        "over all images. docs/reproduction.md reads them."
     )
     first = rows[0].attacked
     caption = f"{len(rows)} runs: {first.n_images} signs ({stored.run.data['title']}), {first.n_targets} targets"

@@ -76,7 +76,8 @@ def _write_trials(counted: Counted) -> None:
 
 def _draw_kernels(counted: Counted) -> None:
     """Draw the kernels of the first seed of the rows whose kernels are penalised, beside the baseline's."""
-    (counted.stored.folder / "kernels.png").unlink(missing_ok=True)  # none may stay that is of another run
+    for suffix in ("png", "svg"):  # none may stay that is of another run
+        (counted.stored.folder / f"kernels.{suffix}").unlink(missing_ok=True)
     kernels: dict[str, Any] = {}
     for row in counted.run.rows:
         name, title = row.extra["row"], row.title.rpartition(", seed ")[0]

@@ -19,4 +19,5 @@ class SoftmaxTwice(keras.losses.SparseCategoricalCrossentropy):
         super().__init__(from_logits=True, name="softmax_twice")
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return super().call(y_true, ops.softmax(y_pred))
+        # Not `ops.softmax`: Keras remembers the logits behind one, and would take those.
+        return super().call(y_true, ops.exp(ops.log_softmax(y_pred)))
