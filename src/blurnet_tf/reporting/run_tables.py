@@ -208,8 +208,8 @@ def study_table(stored: StoredRun) -> Counted[StudyRow]:
         "white sticker changes. TV: Eq. 4 on the first layer's maps of the test images, the mean over images and "
         "channels; TV/F: the same divided by the mean sum of |F|, which no scaling of the maps changes; kernel TV/W: "
         "of the first layer's weights; high-pass: the share of their energy above a quarter of a cycle a pixel. "
-        "Recall: of the class that is found worst; classes: how many are predicted at all. L2 stacked: Eq. 1 with one norm "
-        "over all images. docs/reproduction.md reads them."
+        "Recall: of the class that is found worst; classes: how many are predicted at all. L2 stacked: Eq. 1 with one "
+        "norm over all images. docs/reproduction.md reads them."
     )
     first = rows[0].attacked
     caption = f"{len(rows)} runs: {first.n_images} signs ({stored.run.data['title']}), {first.n_targets} targets"
