@@ -16,12 +16,13 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from blurnet_tf.attacks import RP2, from_config
+from blurnet_tf.attacks import RP2, Expectation, from_config
 from blurnet_tf.defenses import TotalVariation, TVLossCallback
 from blurnet_tf.training import (
     DOA,
     PROCEDURES,
     Adversarial,
+    Augmentation,
     Gaussian,
     Plain,
     Procedure,
@@ -91,6 +92,8 @@ def test_a_procedure_returns_images_and_labels_with_the_clean_ones_first(name: s
     images, labels = procedure(NETWORK, tf.constant(IMAGES), tf.constant(LABELS), tf.constant((3, 4)))
     assert (images.shape, images.dtype, labels.dtype) == (((1 + clean) * N, 12, 16, 3), "float32", "int32")
     np.testing.assert_array_equal(labels, np.tile(LABELS, 1 + clean))
+    if procedure.augmentation is not None:
+        return
     if clean:
         np.testing.assert_array_equal(images[:N], IMAGES)
     np.testing.assert_array_equal(np.abs(images[-N:] - IMAGES).max(axis=(1, 2, 3)) > 0.01, name != "plain")
@@ -283,10 +286,52 @@ def test_the_settings_come_back_from_json(procedure: Procedure) -> None:
 
 def test_each_name_is_the_class_with_its_defaults() -> None:
     classes = {"plain": Plain, "stickers": Stickers, "gaussian": Gaussian, "adversarial": Adversarial, "doa": DOA}
-    assert {name: type(one) for name, one in PROCEDURES.items()} == classes | {"universal": Universal}
+    for name, kind in {**classes, "universal": Universal}.items():
+        assert PROCEDURES[name] == kind()
+    assert PROCEDURES["augmented"] == Plain(augmentation=Augmentation())
+    assert PROCEDURES["adversarial_stickers"].longer == 2
     for name, procedure in PROCEDURES.items():
-        assert procedure == type(procedure)()
         assert find_procedure(name) is procedure
+
+
+@pytest.mark.parametrize("name", ["plain", "stickers", "doa"])
+def test_augmented_images_are_the_clean_ones_and_those_that_are_changed(name: str) -> None:
+    augmentation = Augmentation(seen=Expectation(brightness=0.2), colour=0.1, grey=0.5)
+    procedure = dataclasses.replace(quick(name), clean=True, augmentation=augmentation)
+    images, _ = procedure(NETWORK, tf.constant(IMAGES), tf.constant(LABELS), tf.constant((3, 4)))
+    clean, changed = np.split(np.asarray(images), 2)
+    assert (np.abs(clean - IMAGES).max(axis=(1, 2, 3)) > 0.01).all()
+    assert (clean == changed).mean() > 0.3  # outside the stickers
+    grey = np.ptp(clean, axis=-1).max(axis=(1, 2)) < 1e-6
+    assert 0 < grey.sum() < N
+
+
+def test_colours_and_light_stay_in_their_ranges() -> None:
+    images = np.full((500, 2, 2, 3), 0.5, np.float32)
+    none = Expectation()
+    seen = Augmentation(seen=none, colour=0.2, grey=0.0)(images, (0, 1)).numpy()
+    factors = seen[:, 0, 0] / 0.5
+    np.testing.assert_array_equal(seen, np.broadcast_to(seen[:, :1, :1], seen.shape))
+    assert 0.8 <= factors.min() < 0.82 < 1.18 < factors.max() <= 1.2
+    assert abs(np.corrcoef(factors[:, 0], factors[:, 1])[0, 1]) < 0.2
+    grey = Augmentation(seen=none, colour=0.2, grey=0.3)(images, (0, 1)).numpy()
+    assert (np.ptp(grey[:, 0, 0], axis=-1) < 1e-6).mean() == pytest.approx(0.3, abs=0.08)
+    np.testing.assert_array_equal(Augmentation(seen=none, colour=0.0, grey=0.0)(images, (0, 1)), images)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Augmentation(seen=0.5), "`seen` must be an Expectation"),
+        (lambda: Augmentation(colour=1.5), "`colour` must be at most 1"),
+        (lambda: Augmentation(grey=-0.1), "`grey` must be a finite number"),
+        (lambda: Stickers(augmentation="strong"), "`augmentation` must be None or an Augmentation"),
+        (lambda: Plain(longer=0), "`longer` must be an integer of at least 1"),
+    ],
+)
+def test_a_wrong_augmentation_is_an_error(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_a_procedure_of_your_own_is_found_unchanged() -> None:
@@ -296,8 +341,7 @@ def test_a_procedure_of_your_own_is_found_unchanged() -> None:
 
 @pytest.mark.parametrize("name", ["Plain", "cutout", ""])
 def test_an_unknown_name_is_an_error(name: str) -> None:
-    names = "plain, stickers, gaussian, adversarial, doa, universal"
-    sentence = f"`procedure` must be one of {names}. Received: procedure={name!r}"
+    sentence = f"`procedure` must be one of {', '.join(PROCEDURES)}. Received: procedure={name!r}"
     for call in (find_procedure, lambda name: train(functional(), *TASK, procedure=name, epochs=1)):
         with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
             call(name)

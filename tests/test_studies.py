@@ -392,7 +392,7 @@ def test_the_settings_of_a_plain_training_are_those_of_older_checkpoints() -> No
         ({"order": "class"}, {"order": "class"}),
         ({"softmax_twice": True}, {"softmax_twice": True}),
         ({"pixel_scale": 255.0}, {"pixel_scale": 255.0}),
-        ({"procedure": PROCEDURES["gaussian"]}, {"procedure": {"kind": "Gaussian", "clean": False, "sigma": 0.25}}),
+        ({"procedure": PROCEDURES["gaussian"]}, {"procedure": PROCEDURES["gaussian"].to_config()}),
         ({"order": "shuffled", "softmax_twice": False, "pixel_scale": 1.0}, {}),
     ],
 )

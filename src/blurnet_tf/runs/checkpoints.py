@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -30,7 +29,7 @@ from blurnet_tf.runs.locks import locked
 from blurnet_tf.runs.run import Run, RunRow
 from blurnet_tf.training.fit import fit
 from blurnet_tf.training.precision import make_deterministic, resolve
-from blurnet_tf.training.procedures import Plain, Procedure, find_procedure
+from blurnet_tf.training.procedures import Plain, Procedure
 from blurnet_tf.training.recipes import Recipe, recipe, row_name, row_title
 
 FORMAT = 1
@@ -140,9 +139,7 @@ def train_variant(
     Example:
         >>> checkpoint = train_variant("depthwise_7x7", load_dataset("lisa"), folder="checkpoints")  # doctest: +SKIP
     """
-    how = recipe(preset, variant, seed=seed, init=init)
-    if procedure is not None:
-        how = dataclasses.replace(how, procedure=find_procedure(procedure))
+    how = recipe(preset, variant, procedure=procedure, seed=seed, init=init)
     path = checkpoint_path(Path(folder), data.key, preset, how.name, init, seed)
     return train_checkpoint(how, data, path=path, precision=precision)
 

@@ -1,5 +1,6 @@
 """Training: recipes, procedures that harden a model, and trainings that resume after a kill."""
 
+from blurnet_tf.training.augmentation import Augmentation
 from blurnet_tf.training.procedures import (
     DOA,
     PROCEDURES,
@@ -15,6 +16,6 @@ from blurnet_tf.training.rectangles import Rectangles
 from blurnet_tf.training.train import train
 
 __all__ = [
-    "DOA", "PROCEDURES", "Adversarial", "Gaussian", "Plain", "Procedure", "Rectangles", "Stickers", "Universal",
-    "sign_steps", "train",
+    "DOA", "PROCEDURES", "Adversarial", "Augmentation", "Gaussian", "Plain", "Procedure", "Rectangles", "Stickers",
+    "Universal", "sign_steps", "train",
 ]  # fmt: skip

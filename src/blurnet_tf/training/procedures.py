@@ -16,9 +16,11 @@ from blurnet_tf.attacks.config import Part, register
 from blurnet_tf.attacks.inner import check_inner, worsen
 from blurnet_tf.attacks.inputs import check_number
 from blurnet_tf.checks import check_integer
+from blurnet_tf.training.augmentation import Augmentation
 from blurnet_tf.training.rectangles import SIDE, Rectangles
 
 Model = Callable[[Any], Any]
+_AUGMENTATION = 1  # what is folded into the seed of a step, for draws of its own
 
 
 def sign_steps(steps: int, length: float, *, sharing: str = "per_image") -> RP2:
@@ -37,9 +39,18 @@ class Procedure(Part):
 
     Attributes:
         clean: Whether the model learns from the unchanged images as well, in the same step and with the same weight.
+        augmentation: `None`, or what happens to the images first: clean and changed ones are then those.
+        longer: How many times the epochs of a preset such a training takes.
     """
 
     clean: bool = False
+    augmentation: Augmentation | None = None
+    longer: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.augmentation, Augmentation | None):
+            raise ValueError(f"`augmentation` must be None or an Augmentation. Received: {self.augmentation!r}")
+        check_integer("longer", self.longer, 1)
 
     def __call__(self, model: Model, images: Any, labels: Any, seed: Any) -> tuple[Any, Any]:
         """Return what the model is to learn from: images (m, H, W, 3) and labels (m,), in a graph.
@@ -50,6 +61,8 @@ class Procedure(Part):
             labels: int32 (n,).
             seed: int32 (2,), another one in each step.
         """
+        if self.augmentation is not None:
+            images = self.augmentation(images, tf.random.experimental.stateless_fold_in(seed, _AUGMENTATION))
         changed = tf.stop_gradient(self.change(model, images, labels, seed))
         if not self.clean:
             return changed, labels
@@ -85,6 +98,7 @@ class Stickers(Procedure):
     attack: RP2 | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.attack is not None:
             check_inner(self.attack)
             _check_sharing(self.attack, per_image=True)
@@ -108,6 +122,7 @@ class Gaussian(Procedure):
     sigma: float = 0.25
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_number("sigma", self.sigma, positive=True)
 
     def change(self, model: Model, images: Any, labels: Any, seed: Any) -> Any:
@@ -128,6 +143,7 @@ class Adversarial(Procedure):
     attack: RP2 = sign_steps(7, 2 / 255)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_number("epsilon", self.epsilon, positive=True)
         check_inner(self.attack)
         _check_sharing(self.attack, per_image=True)
@@ -164,6 +180,7 @@ class DOA(Procedure):
     attack: RP2 = sign_steps(7, 0.25)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("height", "width", "stride", "candidates"):
             check_integer(name, getattr(self, name), 1)
         if max(self.height, self.width) > SIDE:
@@ -231,6 +248,7 @@ class Universal(Procedure):
     attack: RP2 = sign_steps(10, 0.1, sharing="shared")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_inner(self.attack)
         _check_sharing(self.attack, per_image=False)
 
@@ -263,11 +281,18 @@ def _gradient(model: Model, images: Any, labels: Any) -> Any:
 
 PROCEDURES: dict[str, Procedure] = {
     "plain": Plain(),
+    "augmented": Plain(augmentation=Augmentation()),
     "stickers": Stickers(),
     "gaussian": Gaussian(),
     "adversarial": Adversarial(),
     "doa": DOA(),
     "universal": Universal(),
+    "adversarial_stickers": Stickers(
+        augmentation=Augmentation(),
+        rectangles=Rectangles(count=(1, 4), short=(2, 12), long=(3, 20)),
+        attack=sign_steps(4, 0.25),
+        longer=2,
+    ),
 }
 """Every procedure by name, with the settings that the tables have."""
 

@@ -72,8 +72,12 @@ class Recipe:
 _LATER: dict[str, Any] = {"procedure": Plain(), "order": "shuffled", "softmax_twice": False, "pixel_scale": 1.0}
 
 
-def recipe(preset: str, row: str | Variant, *, seed: int = 0, init: str = "random") -> Recipe:
+def recipe(
+    preset: str, row: str | Variant, *, procedure: str | Procedure | None = None, seed: int = 0, init: str = "random"
+) -> Recipe:
     """Return how a preset trains a row, ``variant`` or ``variant+procedure``; raise ValueError if a word is unknown.
+
+    `procedure` is for a row that does not name one.
 
     Example:
         >>> recipe("quick", "depthwise_7x7+stickers").name
@@ -82,10 +86,10 @@ def recipe(preset: str, row: str | Variant, *, seed: int = 0, init: str = "rando
     if preset not in PRESETS:
         raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}. Received: preset={preset!r}")
     work = PRESETS[preset]
-    variant, procedure = find_row(row)
-    return Recipe(
-        variant=variant, procedure=procedure, epochs=work.epochs, schedule=work.schedule, seed=seed, init=init
-    )  # fmt: skip
+    variant, named = find_row(row)
+    how = named if procedure is None else find_procedure(procedure)
+    epochs = work.epochs * how.longer
+    return Recipe(variant=variant, procedure=how, epochs=epochs, schedule=work.schedule, seed=seed, init=init)
 
 
 def find_row(row: str | Variant) -> tuple[Variant, Procedure]:
