@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -17,7 +16,8 @@ SHA = "ab" * 32
 
 
 def training(variant: str = "tv_1e-4", data: str = "LISA, track split", init: str = "random") -> dict[str, Any]:
-    settings = dataclasses.asdict(recipe("quick", variant, seed=3, init=init))
+    how = recipe("quick", variant, seed=3, init=init)
+    settings = how.settings() | {"variant": how.variant.settings()}
     settings |= {"data": data, "train_images": 5170, "precision": "mixed_bfloat16"}
     return {"settings": settings, "weights_sha256": SHA}
 

@@ -268,15 +268,6 @@ def test_tensorboard_is_used_only_if_it_is_installed(tmp_path: Path, monkeypatch
     assert {path.name for path in tmp_path.iterdir()} == KEPT - {"tensorboard"}
 
 
-def test_a_baseline_knows_its_held_out_signs_after_a_sixth_of_the_quick_epochs(tmp_path: Path) -> None:
-    work = PRESETS["quick"]
-    signs = data(work.per_class, work.test_per_class)
-    sixth = dataclasses.replace(recipe("quick", "baseline"), epochs=work.epochs // 6)
-    provenance = train_checkpoint(sixth, signs, path=tmp_path / "baseline.keras").provenance
-    assert provenance["test_images"] == 17 * 60
-    assert provenance["test_accuracy"] >= 0.95
-
-
 def test_a_variant_of_ones_own_is_trained_on_a_folder_of_ones_own(tmp_path: Path) -> None:
     import cv2
 

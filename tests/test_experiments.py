@@ -163,8 +163,8 @@ def test_a_release_with_another_picture_is_used_with_a_note(
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("seed", [1, 2])  # seed 0 is attacked in tests/test_rp2.py
-def test_table_1_on_the_release_is_within_one_image_of_the_paper(rp2_folder: Path, tmp_path: Path, seed: int) -> None:
+def test_table_1_on_the_release_is_within_one_image_of_the_paper(rp2_folder: Path, tmp_path: Path) -> None:
+    seed = 1  # seed 0 is attacked in tests/test_rp2.py
     with pytest.warns(UserWarning, match="21 stray pixels"):
         blackbox.main(
             ["--data", "rp2", "--data-dir", str(rp2_folder.parent), "--results", str(tmp_path), "--seeds", str(seed)]

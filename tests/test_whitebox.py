@@ -166,16 +166,6 @@ def test_chaos_does_not_wait_for_kills_that_come_too_late(
     assert runs[-1] is None  # the last sweep ends undisturbed
 
 
-def test_a_sweep_that_is_killed_and_resumed_gives_the_same_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sweep = "--variant baseline --seeds 0 1 --steps 1"
-    chaos.main(["--kills", "1", "--results", str(tmp_path / "chaos"), "--sweep", sweep])
-    said = capsys.readouterr().out
-    assert "1 kills in" in said.splitlines()[-1]
-    assert said.splitlines()[-1].endswith("no cell lost, no file damaged, every table identical")
-
-
 def test_chaos_notices_a_lost_and_a_damaged_file(smoke: tuple[Path, str], tmp_path: Path) -> None:
     folder = smoke[0] / "results" / "whitebox"
     cells = killed.check(folder, {})

@@ -186,34 +186,43 @@ def ablation_table(stored: StoredRun) -> Counted[AblationRow]:
 
 
 def study_table(stored: StoredRun) -> Counted[StudyRow]:
-    """Return the table of runs that vary one thing each."""
+    """Return the table of runs that vary one thing each, and below it what became of each model."""
     rows = counting.study_rows(stored.run, stored.records, stored.floor)
-    columns: list[Column] = [
+    success: list[Column] = [
         ("run", Cell, "run"), ("change", lambda change: Cell(change, left=True), "change"),
-        ("accuracy", number_cell, "attacked.legitimate_accuracy"), ("as trained", number_cell, "accuracy_as_trained"),
-        ("average", share_cell, "attacked.average_success"),
+        ("accuracy", number_cell, "attacked.legitimate_accuracy"), ("average", share_cell, "attacked.average_success"),
         ("worst", share_cell, "attacked.worst_success"), ("worst target", Cell, "attacked.worst_target"),
         ("union", number_cell, "attacked.union_success"), ("L2", distance_cell, "attacked.l2_dissimilarity"),
         ("white", number_cell, "attacked.floor_white"),
         ("TV", functools.partial(number_cell, scale=1), "total_variation"),
         ("TV/F", distance_cell, "relative_total_variation"),
+    ]  # fmt: skip
+    model: list[Column] = [
+        ("run", Cell, "run"), ("average", number_cell, "attacked.average_success"),
         ("kernel TV/W", distance_cell, "kernel_relative_total_variation"),
         ("high-pass", number_cell, "kernel_high_pass"),
         ("recall", number_cell, "least_recall"), ("classes", count_cell, "classes_predicted"),
-        ("L2 stacked", distance_cell, "l2_stacked"),
+        ("as trained", number_cell, "accuracy_as_trained"), ("L2 stacked", distance_cell, "l2_stacked"),
     ]  # fmt: skip
     note = (
         f"{CHANGED} Each run changes one thing against the first of its variant; average and worst are over the "
-        "targets. As trained: the accuracy on images as large as in the training. White: predictions that a plain "
-        "white sticker changes. TV: Eq. 4 on the first layer's maps of the test images, the mean over images and "
-        "channels; TV/F: the same divided by the mean sum of |F|, which no scaling of the maps changes; kernel TV/W: "
-        "of the first layer's weights; high-pass: the share of their energy above a quarter of a cycle a pixel. "
-        "Recall: of the class that is found worst; classes: how many are predicted at all. L2 stacked: Eq. 1 with one "
-        "norm over all images. docs/reproduction.md reads them."
+        "targets. White: predictions that a plain white sticker changes. TV: Eq. 4 on the first layer's maps of the "
+        "test images, the mean over images and channels; TV/F: the same divided by the mean sum of |F|, which no "
+        "scaling of the maps changes. docs/reproduction.md reads them."
+    )
+    second = (
+        "Kernel TV/W: the total variation of the first layer's weights over the sum of |W|; high-pass: the share of "
+        "their energy above a quarter of a cycle a pixel. Recall: of the class that is found worst on the test images; "
+        "classes: how many are predicted at all. As trained: the accuracy on images as large as in the training, if "
+        "that was another scale. L2 stacked: Eq. 1 with one norm over all images."
     )
     first = rows[0].attacked
     caption = f"{len(rows)} runs: {first.n_images} signs ({stored.run.data['title']}), {first.n_targets} targets"
-    return _counted(stored, rows, columns_table(caption, rows, columns, [INTERVAL, note]))
+    tables = [
+        columns_table(caption, rows, success, [INTERVAL, note]),
+        columns_table("What became of the models", rows, model, [second]),
+    ]
+    return Counted(stored=stored, rows=rows, tables=tables, markdown="\n\n".join(one.markdown for one in tables) + "\n")
 
 
 def model_table(stored: StoredRun) -> Counted[Any]:
