@@ -289,7 +289,7 @@ PROCEDURES: dict[str, Procedure] = {
     "universal": Universal(),
     "adversarial_stickers": Stickers(
         augmentation=Augmentation(),
-        rectangles=Rectangles(count=(1, 4), short=(2, 12), long=(3, 20)),
+        rectangles=Rectangles(count=(1, 3), short=(4, 16), long=(4, 24)),
         attack=sign_steps(4, 0.25),
         longer=2,
     ),
