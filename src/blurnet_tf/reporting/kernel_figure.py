@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,11 +21,14 @@ def kernel_figure(kernels: Mapping[str, NDArray[np.float32]]) -> Figure:
 
     A kernel is drawn as a picture: grey is 0, and its largest weight, of either sign, black or white or a full colour.
     """
-    lines = len(kernels)
-    figure = Figure(figsize=(2 * COLUMN, 0.62 * lines + 2.6), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=[0.62 * lines, 2.6])
-    above, below = parts
-    axes = above.subplots(lines, SHOWN, squeeze=False)
+    lines, head, foot = len(kernels), 0.62 * len(kernels), 2.6
+    height = head + foot
+    figure = Figure(figsize=(2 * COLUMN, height))
+    # Placed by hand: a constrained layout is not the same to the last bit each time, with so many panels.
+    grid = figure.add_gridspec(
+        lines, SHOWN, left=0.17, right=0.99, top=0.99, bottom=foot / height, hspace=0.08, wspace=0.08
+    )
+    axes = grid.subplots(squeeze=False)
     for line, (title, kernel) in zip(axes, kernels.items(), strict=True):
         strength = np.square(kernel).sum(axis=(0, 1, 2))
         order = np.argsort(-strength, kind="stable")
@@ -36,7 +38,7 @@ def kernel_figure(kernels: Mapping[str, NDArray[np.float32]]) -> Figure:
             one = kernel[..., index]
             axis.imshow(0.5 + 0.5 * one / max(float(np.abs(one).max()), 1e-12))
         line[0].text(-0.15, 0.5, title, transform=line[0].transAxes, ha="right", va="center")
-    axis = below.subplots()
+    axis = figure.add_axes((0.11, 0.5 / height, 0.64, (foot - 0.7) / height))
     for place, (title, kernel) in enumerate(kernels.items()):
         frequencies, power = passed(kernel)
         axis.plot(
