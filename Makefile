@@ -95,7 +95,6 @@ CHECK_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(MODEL_FLAGS) $(call option,MASK,mas
 
 blackbox: $(INSTALLED)  ## Table 1: attack the baseline, transfer to its filtered versions; or attack MODEL
 	@$(PY) -m experiments.blackbox $(MODEL_FLAGS) $(BLACKBOX_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,blackbox)
-
 whitebox: $(INSTALLED)  ## Table 2: train the variants, attack each through its defence; or attack MODEL
 	@$(PY) -m experiments.whitebox $(MODEL_FLAGS) $(WHITEBOX_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,whitebox)
 
@@ -113,7 +112,6 @@ ablation: $(INSTALLED)  ## Section 3.1: the blur after each layer, under the att
 
 figures: $(if $(wildcard $(RESULTS)/blackbox/run.json),$(INSTALLED),blackbox)  ## Figures 1 to 4, of what blackbox and whitebox stored
 	@$(PY) -m experiments.figures --split $(SPLIT) $(TRAIN_FLAGS) $(ARGS) --results $(RESULTS)
-
 report: $(INSTALLED)  ## All results on one page, RESULTS/report.html
 	@$(PY) -m experiments.report --checkpoints $(CHECKPOINTS) $(ARGS) --results $(RESULTS)
 
@@ -150,20 +148,17 @@ dist: $(and $(INSTALLED),$(VENV)/.installed-dist)  ## Build the sdist, and from 
 IN_TWO := --numprocesses auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder  # see tests/conftest.py
 test: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run all tests; those on real data need BLURNET_DATA or `make data`
 	$(PY) -m pytest $(IN_TWO) $(PYTEST_ARGS)
-
 quicktest: $(and $(INSTALLED),$(VENV)/.installed-test)  ## The tests that take no minute: while you work
 	$(PY) -m pytest $(IN_TWO) -m "not slow and not realdata" $(PYTEST_ARGS)
 
 lint: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Check style (ruff) and types (mypy, strict)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
-
 format: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Rewrite the code in the project's style
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
 clean:  ## Remove results and caches, but for the long runs of reproduction and controls; keep checkpoints, exports, data, environment
 	rm -rf $(addprefix $(RESULTS)/,blackbox whitebox check curve figures ablation bench chaos models report.html) build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
-
 distclean: clean  ## Remove the environment as well
 	rm -rf $(if $(wildcard $(OURS)),$(VENV)) src/*.egg-info
 

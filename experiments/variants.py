@@ -38,7 +38,9 @@ def trained(options: Any, data: Dataset) -> list[Checkpoint]:
 
 
 def _row(text: str) -> str:
-    try:
-        return text if text == "all" else text and find_row(text) and text
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    if text != "all":
+        try:
+            find_row(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return text

@@ -86,7 +86,7 @@ def _total_variation(maps: Any) -> tuple[Any, Callable[..., Any]]:
 
     Each difference pulls at the pixel that it begins with and at the one that it ends with, with the sign that it has.
     """
-    down, right = maps[:, 1:] - maps[:, :-1], maps[:, :, 1:] - maps[:, :, :-1]
+    down, right = _differences(maps)
 
     def gradient(*arguments: Any, upstream: Any = None) -> Any:
         upstream = arguments[0] if upstream is None else upstream
@@ -113,9 +113,7 @@ def smooth_total_variation(maps: Any, eps: float = 1e-3) -> Any:
         >>> round(float(smooth_total_variation([[[[0.0], [3.0]]]], eps=4.0)[0, 0]), 6)
         1.0
     """
-    return sum(
-        ops.sum(_rounded(one, eps), axis=(1, 2)) for one in _differences(maps)
-    )  # fmt: skip
+    return sum(ops.sum(_rounded(one, eps), axis=(1, 2)) for one in _differences(maps))
 
 
 def _rounded(x: Any, eps: float) -> Any:

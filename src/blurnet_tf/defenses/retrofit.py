@@ -120,8 +120,11 @@ class _Copier:
 
     def _penalise(self, copy: Any) -> None:
         """Set the penalty on the copy of the target, if that layer can have it and its configuration has it too."""
-        name = "kernel_regularizer" if isinstance(self._defense, KernelTotalVariation) else "activity_regularizer"
-        article = "a" if name.startswith("k") else "an"
+        name, article = "activity_regularizer", "an"
+        way_out = "Put a keras.layers.Identity after it with `defend`, and the penalty on that"
+        of_weights = isinstance(self._defense, KernelTotalVariation)
+        if of_weights:
+            name, article, way_out = "kernel_regularizer", "a", "Name a Conv2D"
         if getattr(copy, name, None) is not None:
             raise ValueError(
                 f"`layer` must name a layer without {article} {name}. "
@@ -130,13 +133,10 @@ class _Copier:
         setattr(copy, name, _rebuilt(self._defense))
         try:
             saved = isinstance(getattr(_rebuilt(copy), name, None), type(self._defense))
-            saved = saved and (article == "an" or isinstance(copy, keras.layers.Conv2D))  # the kernels of others vary
+            saved = saved and (not of_weights or isinstance(copy, keras.layers.Conv2D))  # the kernels of others vary
         except (TypeError, ValueError):  # its constructor does not know the argument
             saved = False
         if not saved:
-            way_out = "Put a keras.layers.Identity after it with `defend`, and the penalty on that"
-            if name == "kernel_regularizer":
-                way_out = "Name a Conv2D"
             raise ValueError(
                 f"`layer` must name a layer whose configuration keeps {article} {name}. "
                 f"Received: layer={self._layer!r} of class {type(copy).__name__}. {way_out}"

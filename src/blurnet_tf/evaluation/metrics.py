@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from blurnet_tf.evaluation.records import Record
+from blurnet_tf.numerics import dissimilarity
 
 Z_95: float = 1.959963984540054  # the quantile of the normal distribution that leaves 2.5% on each side
 
@@ -114,7 +115,7 @@ def mean_dissimilarity(records: Sequence[Record]) -> float:
     return math.fsum(record.dissimilarity for record in records) / len(records)
 
 
-def stacked_dissimilarity(clean: NDArray[np.float32], adversarial: NDArray[np.float32]) -> float:
+def stacked_dissimilarity(clean: ArrayLike, adversarial: ArrayLike) -> float:
     """L2 dissimilarity with one norm over all images, ``||X - X_adv|| / ||X_adv||``: not Eq. 1, but what a program gets
     that takes the norm of a batch.
 
@@ -123,8 +124,8 @@ def stacked_dissimilarity(clean: NDArray[np.float32], adversarial: NDArray[np.fl
         >>> stacked_dissimilarity(clean, 2 * clean)
         0.5
     """
-    changed = np.linalg.norm(np.asarray(clean, np.float64) - adversarial)
-    return float(changed / np.linalg.norm(np.asarray(adversarial, np.float64)))
+    clean, adversarial = np.asarray(clean, np.float64), np.asarray(adversarial, np.float64)
+    return float(dissimilarity(clean[None], adversarial[None])[0])
 
 
 def by_attack(records: Iterable[Record]) -> dict[Attack, list[Record]]:

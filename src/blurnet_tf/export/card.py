@@ -54,12 +54,15 @@ _DEFENCES: Mapping[str, str] = {
     "FixedBlur": "a {size}x{size} {window} blur of {place}",
     "LearnableBlur": "a learned {size}x{size} depthwise filter on {place}, trained with the L-infinity penalty of "
     "Eq. 3, alpha = {alpha:g}",
+    "KernelTotalVariation": "a training with the total variation of the first layer's weights as a penalty, "
+    "alpha = {alpha:g}",
     "TotalVariation": "a training with the total variation of {place} as a penalty (Eq. 5), alpha_TV = {alpha:g}",
 }
 
 _NETWORKS: Mapping[str, str] = {"vote_cnn": "Each place of the image has a bounded say in the answer."}
 
 _PROCEDURES: Mapping[str, str] = {
+    "Plain": "a training on the images",
     "Stickers": "a training in which each image is seen clean and again under random stickers",
     "Gaussian": "a training on images with Gaussian noise of standard deviation {sigma:g}",
     "Adversarial": "adversarial training (Madry et al.): images changed by up to {epsilon:.3g} a pixel",
@@ -122,10 +125,8 @@ def model_card(
         place = _PLACES.get(one.after, f"the maps of {one.after}")
         words = _DEFENCES.get(one.layer, f"{one.layer} on {{place}}")
         defences.append(words.format(**{"window": "box", "alpha": 0.0, **one.settings, "place": place}))
-    procedure = training.get("settings", {}).get("procedure")
-    if procedure is not None:
-        kind = procedure["kind"]
-        defences.append(_PROCEDURES.get(kind, f"a training by the procedure {kind}").format(**procedure))
+    if procedure := training.get("settings", {}).get("procedure"):
+        defences.append(_procedure(procedure))
     defence = f"Its defence is {' and '.join(defences)}." if defences else "It has no defence."
     if variant.network != "lisa_cnn":
         defence = f"{_NETWORKS.get(variant.network, '')} {defence}".strip()
@@ -133,6 +134,14 @@ def model_card(
     head = f"{kind}, a classifier of traffic signs, exported by blurnet-tf. {defence}"
     parts = [f"# {name}: {variant.title}", head, *(f"## {title}\n\n{text}" for title, text in sections.items())]
     return "\n\n".join(parts) + "\n"
+
+
+def _procedure(procedure: Mapping[str, Any]) -> str:
+    kind = procedure["kind"]
+    words = _PROCEDURES.get(kind, f"a training by the procedure {kind}").format(**procedure)
+    if kind == "Stickers" and procedure["attack"]:
+        words += " that were made worse for the model as it then was"
+    return words + (", in changing light, place and colours" if procedure.get("augmentation") else "")
 
 
 def _training(variant: Variant, training: Mapping[str, Any]) -> str:

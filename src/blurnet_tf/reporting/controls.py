@@ -16,7 +16,7 @@ from blurnet_tf.reporting.benchmark_rows import CurveRow, ModelCount, count_mode
 from blurnet_tf.reporting.rows import Share
 from blurnet_tf.reporting.run_tables import Counted
 from blurnet_tf.reporting.tables import DASH, Cell, Column, columns_table, count_cell, number_cell
-from blurnet_tf.runs.controls import SIGNS
+from blurnet_tf.runs.controls import AREAS, SIGNS
 from blurnet_tf.runs.run import RunRow, StoredRun, find_run
 
 NOTE = (
@@ -31,7 +31,6 @@ MAPS_NOTE = (
     "Kernel TV: of the first layer's weights; /|W|: divided by the sum of |W|; high-pass: the share of the weights' "
     "energy above a quarter of a cycle a pixel, without their means."
 )
-AREAS = (48, 96, 144)
 MEASURES = {
     "kernel_high_pass": "the high-pass share of the first layer's weights",
     "kernel_relative_total_variation": "their total variation over |W|",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from blurnet_tf.attacks import NPS, RP2
+from blurnet_tf.attacks.transforms import place
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.evaluation.feature_maps import kernel_roughness, roughness
 from blurnet_tf.evaluation.metrics import stacked_dissimilarity
@@ -96,8 +97,7 @@ def _stacked(stored: StoredRun, setting: Setting) -> float:
     images = setting.images.images
     found = []
     for cell in stored.cells:
-        result = cell.arrays["perturbation"]
-        attacked = np.clip(images + result[:, None], 0, 1)
+        attacked = place(images, cell.arrays["perturbation"]).numpy()
         found += [stacked_dissimilarity(images, one) for one in attacked]
     return float(np.mean(found))
 
