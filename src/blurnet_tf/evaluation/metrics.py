@@ -121,7 +121,7 @@ def stacked_dissimilarity(clean: ArrayLike, adversarial: ArrayLike) -> float:
 
     Example:
         >>> clean = np.full((2, 1, 1, 3), 0.5, "float32")
-        >>> stacked_dissimilarity(clean, 2 * clean)
+        >>> round(stacked_dissimilarity(clean, 2 * clean), 6)
         0.5
     """
     clean, adversarial = np.asarray(clean, np.float64), np.asarray(adversarial, np.float64)
