@@ -264,6 +264,21 @@ def test_the_figures_are_the_mean_the_least_and_the_most_of_the_seeds(
     assert different >= len(ROWS)  # seeds do differ, so that a mean is no least
 
 
+def test_means_are_of_the_attacks_that_all_trainings_had(stored: StoredRun, rows: dict[str, ControlRow]) -> None:
+    fewer = tuple(
+        one for one in stored.run.trials if (one.model, one.trial) != ("tvk_3e-2_seed-1", "per image")
+    )  # the other one is left
+    cut = dataclasses.replace(stored, run=dataclasses.replace(stored.run, trials=fewer))
+    shared = tuple(one for one in fewer if one.trial != "per image")
+    of_shared = dataclasses.replace(stored, run=dataclasses.replace(stored.run, trials=shared))
+    found = control_table(cut).rows
+    for row in found:
+        assert row.per_image is None
+        names = [f"{row.name}_seed-{seed}" for seed in SEEDS]
+        assert dataclasses.astuple(row.union) == spread([figures(of_shared, one)["union"] for one in names])
+        assert row.union_all == figures(stored, names[0])["union"] == rows[row.name].union_all
+
+
 def filtered(model: keras.Model) -> keras.Model:
     return lisa_cnn("input_median", weights=layer_weights(model), dtype="float32")
 

@@ -122,20 +122,38 @@ class ModelCount:
     binarization: BinarizationResult | None
 
 
-def count_models(stored: StoredRun) -> list[ModelCount]:
+def count_models(stored: StoredRun, only: Collection[str] | None = None) -> list[ModelCount]:
     """Count every model of a benchmark.
+
+    Args:
+        stored: The run.
+        only: Names of the trials that count; `None`: all.
 
     Raises:
         FileNotFoundError, ValueError: A cell is gone or damaged, or the records are not those of the run.
     """
-    return [_count_model(stored, row.name, row.title) for row in stored.run.rows]
+    return [_count_model(stored, row.name, row.title, only) for row in stored.run.rows]
+
+
+def common_trials(stored: StoredRun) -> set[str]:
+    """Return the names of the trials that every model of a benchmark has been attacked with."""
+    tried = [
+        {one.trial for one in stored.run.trials if (one.model, one.role) == (row.name, "trial") and in_suite(one)}
+        for row in stored.run.rows
+    ]
+    return set.intersection(*tried) if tried else set()
+
+
+def in_suite(one: TrialCell) -> bool:
+    """Whether a cell is of the suite, and not of the curve."""
+    return one.family in SUITE_MASKS
 
 
 def curve_rows(stored: StoredRun) -> list[CurveRow]:
     """Count the curve, model by model; none where no areas were tried."""
     rows = []
     for row in stored.run.rows:
-        mine = [one for one in stored.run.trials if one.model == row.name and one.family not in SUITE_MASKS]
+        mine = [one for one in stored.run.trials if one.model == row.name and not in_suite(one)]
         for place in dict.fromkeys((one.family, one.area) for one in mine):
             here = [one for one in mine if (one.family, one.area) == place]
             (floor,) = (Floor.of(_records(stored, one)) for one in here if one.role == "floor")
@@ -182,11 +200,11 @@ def half_area(success: dict[int, float]) -> float | None:
     return None
 
 
-def _count_model(stored: StoredRun, name: str, title: str) -> ModelCount:
-    mine = [one for one in stored.run.trials if one.model == name and one.family in SUITE_MASKS]
+def _count_model(stored: StoredRun, name: str, title: str, only: Collection[str] | None) -> ModelCount:
+    mine = [one for one in stored.run.trials if one.model == name and in_suite(one)]
     asked = {one.role: stored.cell(one.cell) for one in mine if one.role in ("probe", "test", "binarization")}
     (plain,) = (one for one in mine if one.role == "floor")
-    trials = [one for one in mine if one.role in ("trial", "transfer")]
+    trials = [one for one in mine if one.role in ("trial", "transfer") and (only is None or one.trial in only)]
     places = dict.fromkeys((one.role, one.trial, one.source) for one in trials)
     grouped = [[one for one in trials if (one.role, one.trial, one.source) == place] for place in places]
     made = [one for one in trials if one.role == "trial"]

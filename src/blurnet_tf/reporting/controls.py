@@ -12,7 +12,7 @@ from scipy import stats
 from blurnet_tf.evaluation.flags import FLAGS
 from blurnet_tf.evaluation.metrics import Spread
 from blurnet_tf.models import INPUT_VARIANTS
-from blurnet_tf.reporting.benchmark_rows import CurveRow, ModelCount, count_models, curve_rows, half_rows
+from blurnet_tf.reporting.benchmark_rows import CurveRow, ModelCount, common_trials, count_models, curve_rows, half_rows
 from blurnet_tf.reporting.rows import Share
 from blurnet_tf.reporting.run_tables import Counted
 from blurnet_tf.reporting.tables import DASH, Cell, Column, columns_table, count_cell, number_cell
@@ -22,9 +22,11 @@ from blurnet_tf.runs.run import RunRow, StoredRun, find_run
 NOTE = (
     "Per cent, the mean over the training seeds, in brackets the least and the most of them. Test: accuracy on the "
     "held-out images. White: predictions that plain white paint in the sticker mask changes, without an attack; "
-    "shared, per image, union: as in `make check`, in the same mask. Signs: held-out signs of one class, one sticker "
-    "for each. 48 to 144: one sticker for each photograph in two bars of so many pixels, of the first seed; half: the "
-    "pixels at which half of the photographs fall to it. The filters of the image stand before the baseline's weights."
+    "shared, per image, union: as in `make check`, in the same mask, by the attacks that every training was tried "
+    "with. All: the union of every attack that the first seed was tried with. Signs: held-out signs of one class, one "
+    "sticker for each. 48 to 144: one sticker for each photograph in two bars of so many pixels, of the first seed; "
+    "half: the pixels at which half of the photographs fall to it. The filters of the image stand before the "
+    "baseline's weights."
 )
 MAPS_NOTE = (
     "TV: Eq. 4 of the first layer's maps, the mean over held-out images and channels; TV/|F|: over the sum of |F|. "
@@ -51,6 +53,7 @@ class ControlRow:
     shared: Spread | None
     per_image: Spread | None
     union: Spread | None
+    union_all: float | None
     signs_white: Spread | None
     signs_per_image: Spread | None
     bars_48: float | None
@@ -69,17 +72,19 @@ def control_table(stored: StoredRun) -> Counted[ControlRow]:
     """Return Table 3: of a run on the victims, with that on the held-out signs, if there is one beside it."""
     signs = find_run(stored.folder / SIGNS)
     counts, models = {one.summary.name: one for one in count_models(stored)}, stored.run.rows
+    alike = {one.summary.name: one for one in count_models(stored, common_trials(stored))}
     known = {(row.name, row.weights_sha256) for row in models}
     same = {row.name for row in (() if signs is None else signs.run.rows) if (row.name, row.weights_sha256) in known}
     on_signs = {} if signs is None else {one.summary.name: one for one in count_models(signs)}
     on_signs = {name: one for name, one in on_signs.items() if name in same}  # and not of an earlier training
     areas = curve_rows(stored)
     names = dict.fromkeys(row.extra["row"] for row in models)
-    rows = [_row([one for one in models if one.extra["row"] == name], counts, on_signs, areas) for name in names]
+    rows = [_row([one for one in models if one.extra["row"] == name], counts, alike, on_signs, areas) for name in names]
     success: list[Column] = [
         ("", Cell, "title"), ("test", spread_cell, "test_accuracy"), ("white", spread_cell, "floor_white"),
         ("shared", spread_cell, "shared"), ("per image", spread_cell, "per_image"), ("union", spread_cell, "union"),
-        ("signs: white", spread_cell, "signs_white"), ("signs: per image", spread_cell, "signs_per_image"),
+        ("all", number_cell, "union_all"), ("signs: white", spread_cell, "signs_white"),
+        ("signs: per image", spread_cell, "signs_per_image"),
         *((f"{area}", number_cell, f"bars_{area}") for area in AREAS), ("half", count_cell, "half_bars"),
         ("flags", lambda flags: Cell(", ".join(flags) or DASH), "flags"),
     ]  # fmt: skip
@@ -131,7 +136,11 @@ def spread_cell(value: Spread | None, *, scale: float = 100, digits: int = 1) ->
 
 
 def _row(
-    models: Sequence[RunRow], counts: dict[str, ModelCount], on_signs: dict[str, ModelCount], areas: Sequence[CurveRow]
+    models: Sequence[RunRow],
+    counts: dict[str, ModelCount],
+    alike: dict[str, ModelCount],
+    on_signs: dict[str, ModelCount],
+    areas: Sequence[CurveRow],
 ) -> ControlRow:
     first = models[0]
     names = [one.name for one in models]
@@ -152,10 +161,11 @@ def _row(
         title=first.title.rpartition(", seed ")[0],
         seeds=tuple(one.extra["train_seed"] for one in models),
         test_accuracy=_spread([one.test_correct / one.test_images for one in models if one.test_images]),  # type: ignore[operator]
-        floor_white=spread(lambda one: one.summary.floor_white, counts),
-        shared=spread(lambda one: one.summary.shared, counts),
-        per_image=spread(lambda one: one.summary.per_image, counts),
-        union=spread(lambda one: one.summary.union, counts),
+        floor_white=spread(lambda one: one.summary.floor_white, alike),
+        shared=spread(lambda one: one.summary.shared, alike),
+        per_image=spread(lambda one: one.summary.per_image, alike),
+        union=spread(lambda one: one.summary.union, alike),
+        union_all=union.value if (union := counts[first.name].summary.union) else None,
         signs_white=spread(lambda one: one.summary.floor_white, on_signs),
         signs_per_image=spread(lambda one: one.summary.per_image, on_signs),
         bars_48=success.get(("bars", 48)),
