@@ -289,9 +289,19 @@ def test_each_name_is_the_class_with_its_defaults() -> None:
     for name, kind in {**classes, "universal": Universal}.items():
         assert PROCEDURES[name] == kind()
     assert PROCEDURES["augmented"] == Plain(augmentation=Augmentation())
-    assert PROCEDURES["adversarial_stickers"].longer == 2
     for name, procedure in PROCEDURES.items():
         assert find_procedure(name) is procedure
+
+
+def test_the_first_stickers_stay_as_they_are_drawn() -> None:
+    warm = Stickers(attack=sign_steps(2, 0.25), unattacked=5)
+
+    def at(procedure: Procedure, step: int) -> Any:
+        return procedure.change(NETWORK, tf.constant(IMAGES), tf.constant(LABELS), tf.constant((3, step))).numpy()
+
+    np.testing.assert_allclose(at(warm, 4), at(Stickers(), 4), atol=1e-6)
+    np.testing.assert_array_equal(at(warm, 5), at(Stickers(attack=sign_steps(2, 0.25)), 5))
+    assert np.abs(at(warm, 5) - at(Stickers(), 5)).max() > 0.2
 
 
 @pytest.mark.parametrize("name", ["plain", "stickers", "doa"])
@@ -326,7 +336,7 @@ def test_colours_and_light_stay_in_their_ranges() -> None:
         (lambda: Augmentation(colour=1.5), "`colour` must be at most 1"),
         (lambda: Augmentation(grey=-0.1), "`grey` must be a finite number"),
         (lambda: Stickers(augmentation="strong"), "`augmentation` must be None or an Augmentation"),
-        (lambda: Plain(longer=0), "`longer` must be an integer of at least 1"),
+        (lambda: Stickers(unattacked=-1), "`unattacked` must be an integer of at least 0"),
     ],
 )
 def test_a_wrong_augmentation_is_an_error(make: Callable[[], Any], message: str) -> None:

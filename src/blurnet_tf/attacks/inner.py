@@ -22,6 +22,7 @@ def worsen(
     masks: Any,
     paint: Any,
     reach: float | None = None,
+    steps: Any = None,
     seed: Any,
 ) -> Any:
     """Return images with stickers that `attack` has led away from the labels, in whichever graph it is called.
@@ -38,11 +39,13 @@ def worsen(
         paint: The colours to start from, float32 (n, H, W, 3) in [0, 1]; (1, H, W, 3) if the attack has one sticker for
             all images.
         reach: How far a pixel may go from that of the image; `None`: to any colour. For a sticker an image.
+        steps: int32, how many steps are taken; `None`: those of `attack`.
         seed: int32, of what is drawn in a step.
     """
     shared = not attack.per_image
     together = (lambda one: one[None]) if shared else (lambda one: one[:, None])
     low, high = (0.0, 1.0) if reach is None else (tf.maximum(images - reach, 0.0), tf.minimum(images + reach, 1.0))
+    steps = tf.constant(attack.steps, tf.int32) if steps is None else steps
     objective = attack.objective(_Between(low, high), targeted=False, batches=1)
     problem = Problem(
         images=together(images),
@@ -51,14 +54,12 @@ def worsen(
         masks=masks if shared else masks[None],
         weights=(),
         learning_rate=tf.constant(attack.learning_rate, tf.float32),
-        steps=tf.constant(attack.steps, tf.int32),
+        steps=steps,
         seed=seed,
     )
     step = make_step(model, objective)
     state = State.start(tf.clip_by_value(paint, low, high))
-    state = tf.while_loop(
-        lambda state: state.step < attack.steps, lambda state: (step(state, problem)[0],), (state,)
-    )[0]  # fmt: skip
+    state = tf.while_loop(lambda state: state.step < steps, lambda state: (step(state, problem)[0],), (state,))[0]
     return images + masks * (state.z - images)
 
 

@@ -45,7 +45,7 @@ NETWORKS: dict[str, Network] = {
     ),
     # A place sees 8x8 pixels of the image, 4 + 2 * 2.
     "vote_cnn": Network(
-        convolutions=(("conv1", 64, 4, 2, "same"), ("conv2", 128, 3, 1, "same"), ("conv3", 128, 1, 1, "same")),
+        convolutions=(("conv1", 96, 4, 2, "same"), ("conv2", 192, 3, 1, "same"), ("conv3", 192, 1, 1, "same")),
         head="votes",
         start=keras.initializers.HeNormal,
         smallest=8,

@@ -18,7 +18,7 @@ from blurnet_tf.defenses import TotalVariation, TVLossCallback
 from blurnet_tf.files import atomic_folder, read_json, sha256, write_json
 from blurnet_tf.models import LayerWeights, build_network, layer_weights
 from blurnet_tf.training.losses import SoftmaxTwice
-from blurnet_tf.training.recipes import Recipe
+from blurnet_tf.training.recipes import Recipe, learning_rate
 from blurnet_tf.training.train import train
 
 _LOG, _BEST, _SUMS = "log.csv", "best.weights.h5", "sums.json"
@@ -66,13 +66,6 @@ def fit(
         build_network, recipe.variant, classes=len(train_split.class_names), image_size=train_split.images.shape[1:3]
     )
     model = build(weights=start, seed=recipe.seed, dtype=dtype)
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = recipe.learning_rate
-    if recipe.schedule == "late_cosine":
-        steps = recipe.epochs * -(-len(train_split) // recipe.batch_size)
-        # A warm-up to the rate that it starts from is what keeps the rate constant.
-        rate = keras.optimizers.schedules.CosineDecay(
-            rate, decay_steps=steps - steps * 3 // 4, warmup_target=rate, warmup_steps=steps * 3 // 4
-        )
     scale = np.float32(recipe.pixel_scale)
     train(
         model,
@@ -80,7 +73,7 @@ def fit(
         train_split.labels,
         procedure=recipe.procedure,
         epochs=recipe.epochs,
-        learning_rate=rate,
+        learning_rate=learning_rate(recipe, recipe.epochs * -(-len(train_split) // recipe.batch_size)),
         batch_size=recipe.batch_size,
         shuffle=recipe.order == "shuffled",
         loss=SoftmaxTwice() if recipe.softmax_twice else None,

@@ -40,17 +40,14 @@ class Procedure(Part):
     Attributes:
         clean: Whether the model learns from the unchanged images as well, in the same step and with the same weight.
         augmentation: `None`, or what happens to the images first: clean and changed ones are then those.
-        longer: How many times the epochs of a preset such a training takes.
     """
 
     clean: bool = False
     augmentation: Augmentation | None = None
-    longer: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.augmentation, Augmentation | None):
             raise ValueError(f"`augmentation` must be None or an Augmentation. Received: {self.augmentation!r}")
-        check_integer("longer", self.longer, 1)
 
     def __call__(self, model: Model, images: Any, labels: Any, seed: Any) -> tuple[Any, Any]:
         """Return what the model is to learn from: images (m, H, W, 3) and labels (m,), in a graph.
@@ -59,7 +56,7 @@ class Procedure(Part):
             model: The model in its present state, as it answers outside a training.
             images: float32 (n, H, W, 3) in [0, 1].
             labels: int32 (n,).
-            seed: int32 (2,), another one in each step.
+            seed: int32 (2,), the seed of the training and the number of the step.
         """
         if self.augmentation is not None:
             images = self.augmentation(images, tf.random.experimental.stateless_fold_in(seed, _AUGMENTATION))
@@ -91,14 +88,18 @@ class Stickers(Procedure):
         rectangles: The stickers, drawn anew for each image.
         attack: `None`, or what leads each sticker from its random colours to worse ones: an `RP2` with
             ``basis="paint"`` and ``norm=None``.
+        unattacked: In the first so many steps of a training the stickers stay as they are drawn: from attacked ones an
+            untrained model learns hardly anything.
     """
 
     clean: bool = True
     rectangles: Rectangles = Rectangles()
     attack: RP2 | None = None
+    unattacked: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_integer("unattacked", self.unattacked, 0)
         if self.attack is not None:
             check_inner(self.attack)
             _check_sharing(self.attack, per_image=True)
@@ -107,7 +108,8 @@ class Stickers(Procedure):
         masks, paint = self.rectangles.draw(tf.shape(images)[0], _size(images), seed)
         if self.attack is None:
             return images + masks * (paint - images)
-        return worsen(self.attack, model, images, labels, masks=masks, paint=paint, seed=seed[1])
+        steps = tf.where(seed[1] < self.unattacked, 0, self.attack.steps)
+        return worsen(self.attack, model, images, labels, masks=masks, paint=paint, steps=steps, seed=seed[1])
 
 
 @register
@@ -291,7 +293,7 @@ PROCEDURES: dict[str, Procedure] = {
         augmentation=Augmentation(),
         rectangles=Rectangles(count=(1, 3), short=(4, 16), long=(4, 24)),
         attack=sign_steps(4, 0.25),
-        longer=2,
+        unattacked=80,  # two epochs of LISA
     ),
 }
 """Every procedure by name, with the settings that the tables have."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+import keras
+
 from blurnet_tf.models import Variant
 from blurnet_tf.models.variants import find_variant
 from blurnet_tf.training.procedures import PROCEDURES, Plain, Procedure, find_procedure
@@ -17,7 +19,7 @@ class Preset:
     steps: int  # of RP2
     penalties: tuple[float, ...]  # the lambdas of the white-box sweep
     epochs: int
-    schedule: str  # of the learning rate; see `Recipe`
+    schedule: str  # of the learning rate, one of `SCHEDULES`
     per_class: int = 300  # rendered training signs of each class
     test_per_class: int = 60  # rendered signs of each class that are held out
 
@@ -33,6 +35,27 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+SCHEDULES: dict[str, str] = {
+    "constant": "one rate throughout",
+    "late_cosine": "constant for three quarters of the steps, then down to 0 on a cosine",
+    "cosine": "up to the rate within a twentieth of the steps, then down to 0 on a cosine",
+}
+"""What the learning rate does over a training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the training of a procedure has instead of the preset's."""
+
+    longer: int = 1  # how many times the preset's epochs
+    learning_rate: float = 1e-3
+    schedule: str = ""  # "": the preset's
+
+
+PLANS: dict[str, Plan] = {"adversarial_stickers": Plan(longer=3, learning_rate=2e-3, schedule="cosine")}
+"""Plans by the name of the procedure; the others have the preset's epochs, rate and schedule."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How one model is trained."""
@@ -40,7 +63,7 @@ class Recipe:
     variant: Variant
     procedure: Procedure = Plain()
     epochs: int
-    schedule: str = "constant"  # or "late_cosine": constant for three quarters, then down to 0 on a cosine
+    schedule: str = "constant"  # one of `SCHEDULES`
     learning_rate: float = 1e-3  # Adam's default: the paper names Adam and its betas, but no rate
     batch_size: int = 128
     seed: int = 0  # of the start and of the order of the images
@@ -49,6 +72,10 @@ class Recipe:
     order: str = "shuffled"  # or "class": unshuffled, one class after the other
     softmax_twice: bool = False  # whether the loss takes the softmax of the logits for logits
     pixel_scale: float = 1.0  # what the images are multiplied by, those that the epochs are scored on too
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"`schedule` must be one of {', '.join(SCHEDULES)}. Received: schedule={self.schedule!r}")
 
     @property
     def name(self) -> str:
@@ -88,8 +115,33 @@ def recipe(
     work = PRESETS[preset]
     variant, named = find_row(row)
     how = named if procedure is None else find_procedure(procedure)
-    epochs = work.epochs * how.longer
-    return Recipe(variant=variant, procedure=how, epochs=epochs, schedule=work.schedule, seed=seed, init=init)
+    plan = PLANS.get(_known_name(how), Plan())
+    return Recipe(
+        variant=variant,
+        procedure=how,
+        epochs=work.epochs * plan.longer,
+        schedule=plan.schedule or work.schedule,
+        learning_rate=plan.learning_rate,
+        seed=seed,
+        init=init,
+    )
+
+
+def learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Return the learning rate of a training of so many steps.
+
+    Example:
+        >>> rate = learning_rate(recipe("quick", "vote_cnn+adversarial_stickers"), 100)
+        >>> [round(float(rate(step)), 6) for step in (0, 5, 100)]
+        [0.0001, 0.002, 0.0]
+    """
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    # A warm-up to the rate that it starts from is what keeps the rate constant.
+    part, rise = (1 / 20, max(1, steps // 20)) if recipe.schedule == "cosine" else (1, steps * 3 // 4)
+    return keras.optimizers.schedules.CosineDecay(
+        part * recipe.learning_rate, decay_steps=steps - rise, warmup_target=recipe.learning_rate, warmup_steps=rise
+    )
 
 
 def find_row(row: str | Variant) -> tuple[Variant, Procedure]:
@@ -131,5 +183,9 @@ def _behind(procedure: Procedure) -> str:
     """Return the part of a row's name that says how it is trained: nothing if plainly, like the paper."""
     if procedure == Plain():
         return ""
-    known = (name for name, one in PROCEDURES.items() if one == procedure)
-    return "+" + next(known, type(procedure).__name__.lower())
+    return "+" + (_known_name(procedure) or type(procedure).__name__.lower())
+
+
+def _known_name(procedure: Procedure) -> str:
+    """Return under which name of `PROCEDURES` a procedure stands, or ""."""
+    return next((name for name, one in PROCEDURES.items() if one == procedure), "")
