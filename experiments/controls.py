@@ -22,7 +22,7 @@ def main(argv: list[str] | None) -> None:
     sign = options.only or (usual if usual in data.class_names else None)
     runs, printed = [], ""
     for place, seed in enumerate(dict.fromkeys(options.train_seeds)):
-        first = place == 0
+        whole = place == 0 or options.alike
         for row in variants.named(options, CONTROLS):
             found = control(
                 row,
@@ -30,8 +30,8 @@ def main(argv: list[str] | None) -> None:
                 data,
                 results=options.results,
                 folder=options.checkpoints,
-                suite=options.suite if first else "quick",
-                areas=AREAS if first else (),
+                suite=options.suite if whole else "quick",
+                areas=AREAS if whole else (),
                 sign=sign,
                 preset=options.preset,
                 precision=options.precision,
@@ -52,6 +52,7 @@ def _parse(argv: list[str] | None) -> Any:
     variants.add_variant(parser, "all controls")
     parser.add_argument("--train-seeds", type=natural, nargs="+", default=[0, 1, 2], help="seeds of the trainings")
     parser.add_argument("--suite", choices=tuple(SUITES), default="standard", help="of the first seed; else quick")
+    parser.add_argument("--alike", action="store_true", help="attack the models of all seeds as those of the first")
     parser.add_argument(
         "--only", help="class of the held-out signs that are attacked, too (default: stop, if it is one)"
     )

@@ -257,8 +257,8 @@ def test_the_figures_are_the_mean_the_least_and_the_most_of_the_seeds(
         for field, of in (("signs_white", "floor_white"), ("signs_per_image", "per_image")):
             assert dataclasses.astuple(getattr(row, field)) == spread([one[of] for one in held_out]), (name, field)
         first = victims[0]
-        assert row.bars_48 == first["per image bars_48"]
-        assert row.half_bars == (48 if row.bars_48 >= 0.5 else None)  # the only area that was tried
+        assert dataclasses.astuple(row.bars_48) == spread([first["per image bars_48"]])
+        assert row.half_bars == (48 if row.bars_48.mean >= 0.5 else None)  # the only area that was tried
         assert (row.bars_96, row.bars_144) == (None, None)
         assert row.union.least >= row.per_image.least >= 0
     assert different >= len(ROWS)  # seeds do differ, so that a mean is no least
@@ -276,7 +276,9 @@ def test_means_are_of_the_attacks_that_all_trainings_had(stored: StoredRun, rows
         assert row.per_image is None
         names = [f"{row.name}_seed-{seed}" for seed in SEEDS]
         assert dataclasses.astuple(row.union) == spread([figures(of_shared, one)["union"] for one in names])
-        assert row.union_all == figures(stored, names[0])["union"] == rows[row.name].union_all
+        whole = [figures(stored, one)["union"] for one in names if one != "tvk_3e-2_seed-1"]
+        assert dataclasses.astuple(row.union_all) == spread(whole)
+        assert row.name == "tvk_3e-2" or row.union_all == rows[row.name].union_all
 
 
 def filtered(model: keras.Model) -> keras.Model:
@@ -463,7 +465,7 @@ def test_the_report_has_table_3_and_the_kernels(folder: Path, rows: dict[str, Co
     for row in rows.values():
         assert cells.count(row.title) == 2
         assert spread_cell(row.union).text in cells
-        assert {row.union.mean, row.bars_48, row.kernel_high_pass.mean} <= set(page.numbers["controls"])
+        assert {row.union.mean, row.bars_48.mean, row.kernel_high_pass.mean} <= set(page.numbers["controls"])
     (image,) = page.images
     assert "kernels" in (image["alt"] or "")
 

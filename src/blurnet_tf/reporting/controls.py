@@ -15,7 +15,7 @@ from blurnet_tf.models import INPUT_VARIANTS
 from blurnet_tf.reporting.benchmark_rows import CurveRow, ModelCount, common_trials, count_models, curve_rows, half_rows
 from blurnet_tf.reporting.rows import Share
 from blurnet_tf.reporting.run_tables import Counted
-from blurnet_tf.reporting.tables import DASH, Cell, Column, columns_table, count_cell, number_cell
+from blurnet_tf.reporting.tables import DASH, Cell, Column, columns_table, count_cell
 from blurnet_tf.runs.controls import AREAS, SIGNS
 from blurnet_tf.runs.run import RunRow, StoredRun, find_run
 
@@ -23,10 +23,10 @@ NOTE = (
     "Per cent, the mean over the training seeds, in brackets the least and the most of them. Test: accuracy on the "
     "held-out images. White: predictions that plain white paint in the sticker mask changes, without an attack; "
     "shared, per image, union: as in `make check`, in the same mask, by the attacks that every training was tried "
-    "with. All: the union of every attack that the first seed was tried with. Signs: held-out signs of one class, one "
-    "sticker for each. 48 to 144: one sticker for each photograph in two bars of so many pixels, of the first seed; "
-    "half: the pixels at which half of the photographs fall to it. The filters of the image stand before the "
-    "baseline's weights."
+    "with. Signs: held-out signs of one class, one sticker for each. The others are of the seeds that were tried so, "
+    "often the first alone. All: the union of the whole suite. 48 to 144: one sticker for each photograph in two bars "
+    "of so many pixels; half: the pixels at which half of the photographs fall to it, of the first seed. The filters "
+    "of the image stand before the baseline's weights."
 )
 MAPS_NOTE = (
     "TV: Eq. 4 of the first layer's maps, the mean over held-out images and channels; TV/|F|: over the sum of |F|. "
@@ -53,12 +53,12 @@ class ControlRow:
     shared: Spread | None
     per_image: Spread | None
     union: Spread | None
-    union_all: float | None
+    union_all: Spread | None
     signs_white: Spread | None
     signs_per_image: Spread | None
-    bars_48: float | None
-    bars_96: float | None
-    bars_144: float | None
+    bars_48: Spread | None
+    bars_96: Spread | None
+    bars_144: Spread | None
     half_bars: float | None
     total_variation: Spread
     relative_total_variation: Spread
@@ -83,9 +83,9 @@ def control_table(stored: StoredRun) -> Counted[ControlRow]:
     success: list[Column] = [
         ("", Cell, "title"), ("test", spread_cell, "test_accuracy"), ("white", spread_cell, "floor_white"),
         ("shared", spread_cell, "shared"), ("per image", spread_cell, "per_image"), ("union", spread_cell, "union"),
-        ("all", number_cell, "union_all"), ("signs: white", spread_cell, "signs_white"),
+        ("all", spread_cell, "union_all"), ("signs: white", spread_cell, "signs_white"),
         ("signs: per image", spread_cell, "signs_per_image"),
-        *((f"{area}", number_cell, f"bars_{area}") for area in AREAS), ("half", count_cell, "half_bars"),
+        *((f"{area}", spread_cell, f"bars_{area}") for area in AREAS), ("half", count_cell, "half_bars"),
         ("flags", lambda flags: Cell(", ".join(flags) or DASH), "flags"),
     ]  # fmt: skip
     plain = functools.partial(spread_cell, scale=1, digits=2)
@@ -144,13 +144,17 @@ def _row(
 ) -> ControlRow:
     first = models[0]
     names = [one.name for one in models]
-    mine = [one for one in areas if one.model == first.name]
-    success = {(one.family, one.area): one.per_image.value for one in mine if one.per_image}
-    halves = {one.family: one.per_image for one in half_rows(mine)}
+    halves = {one.family: one.per_image for one in half_rows([one for one in areas if one.model == first.name])}
+    tried = {name: {one.trial for one in counts[name].rows} for name in names}
+    most = max(tried.values(), key=len)
 
     def spread(of: Callable[[ModelCount], Share | None], where: dict[str, ModelCount]) -> Spread | None:
         found = [share.value for name in names if name in where and (share := of(where[name])) is not None]
         return _spread(found) if found else None
+
+    def in_bars(area: int) -> Spread | None:
+        here = [one.per_image for one in areas if one.model in names and (one.family, one.area) == ("bars", area)]
+        return _spread([share.value for share in here if share]) if any(here) else None
 
     def measured(field: str) -> Spread:
         return _spread([one.extra[field] for one in models])
@@ -165,12 +169,12 @@ def _row(
         shared=spread(lambda one: one.summary.shared, alike),
         per_image=spread(lambda one: one.summary.per_image, alike),
         union=spread(lambda one: one.summary.union, alike),
-        union_all=union.value if (union := counts[first.name].summary.union) else None,
+        union_all=spread(lambda one: one.summary.union, {name: counts[name] for name in names if tried[name] == most}),
         signs_white=spread(lambda one: one.summary.floor_white, on_signs),
         signs_per_image=spread(lambda one: one.summary.per_image, on_signs),
-        bars_48=success.get(("bars", 48)),
-        bars_96=success.get(("bars", 96)),
-        bars_144=success.get(("bars", 144)),
+        bars_48=in_bars(48),
+        bars_96=in_bars(96),
+        bars_144=in_bars(144),
         half_bars=halves.get("bars"),
         flags=tuple(flag for flag in FLAGS if flag in flagged),
         **{field: measured(field) for field in ("kernel_total_variation", *MEASURES)},
