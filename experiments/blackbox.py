@@ -11,7 +11,7 @@ from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.data.registry import choose_victims
 from blurnet_tf.models import TRANSFER_VARIANTS, VARIANTS
 from blurnet_tf.reporting import write_tables
-from blurnet_tf.runs import USUAL_TARGET, Setting, Subject, choose_target, load_setting, transfer
+from blurnet_tf.runs import USUAL_TARGET, Setting, choose_target, load_setting, subject, transfer
 from blurnet_tf.runs.checkpoints import Checkpoint, attacked_baseline
 from experiments import arguments, cli, own_model
 
@@ -23,7 +23,7 @@ def main(argv: list[str] | None) -> None:
         print(write_tables(own_model.attack_transfer(options)))
         return
     _, source, setting, attack, target = load(options)
-    victims = [Subject(spec=source.spec(VARIANTS[name]), row=source.row(VARIANTS[name])) for name in TRANSFER_VARIANTS]
+    victims = [subject(source, variant=VARIANTS[name], images=setting.images) for name in TRANSFER_VARIANTS]
     names = setting.images.class_names
     run = transfer(
         source,

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 
+from blurnet_tf.data.registry import load_dataset
 from blurnet_tf.evaluation.records import read_records
 from blurnet_tf.runs import read_run
 from blurnet_tf.training.recipes import PRESETS
@@ -92,6 +93,16 @@ def test_the_table_is_what_the_records_say(smoke: tuple[Path, str]) -> None:
         assert row["l2_dissimilarity"] == pytest.approx(np.mean([record.dissimilarity for record in mine]))
     with (results / "table1.csv").open(newline="") as file:
         assert [line["row"] for line in csv.DictReader(file)] == ROWS
+
+
+def test_the_confidence_is_the_probability_of_the_predicted_class(smoke: tuple[Path, str]) -> None:
+    rows = json.loads((smoke[0] / "results" / "blackbox" / "table1.json").read_text())
+    baseline = keras.saving.load_model(smoke[0] / "checkpoints" / "smoke" / "baseline.keras")
+    images = load_dataset("synthetic").victims().images
+    logits = np.asarray(baseline(images), np.float64)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    assert rows[0]["confidence"] == pytest.approx((powers.max(axis=1) / powers.sum(axis=1)).mean(), abs=1e-5)
+    assert len({row["confidence"] for row in rows}) == len(ROWS)  # of each network, not of the baseline
 
 
 def test_the_perturbation_stays_inside_the_mask(smoke: tuple[Path, str]) -> None:
@@ -177,6 +188,8 @@ def test_table_1_on_the_release_is_within_one_image_of_the_paper(rp2_folder: Pat
         assert abs(row["accuracy"] - row["paper_accuracy"]) <= one_image, row
         assert abs(row["attack_success"] - row["paper_attack_success"]) <= one_image, row
     assert rows[0]["l2_dissimilarity"] <= 0.318
+    sure = {row["row"]: row["confidence"] for row in rows}
+    assert sure["feature_5x5"] < 0.5 * sure["baseline"]  # section 4: confidence is what a fixed filter costs
 
 
 @pytest.mark.parametrize(

@@ -74,11 +74,12 @@ def test_table_1_as_markdown(tmp_path: Path) -> None:
     assert len(lines) == 7
     assert len({len(line) for line in lines}) == 1
     assert cells_of(counted.markdown)[0] == [
-        "", "accuracy", "paper", "attack success", "paper", "target reached", "L2 dissimilarity", "n", "white",
+        "", "accuracy", "paper", "attack success", "paper", "confidence", "target reached",
+        "L2 dissimilarity", "n", "white",
     ]  # fmt: skip
     assert cells_of(counted.markdown)[6] == [
-        "5x5 filter on L1 feature maps", "100.0 [51.0, 100.0]", "87.5", "25.0 [4.6, 69.9]", "17.5", "25.0", "0.222",
-        "4", "-",
+        "5x5 filter on L1 feature maps", "100.0 [51.0, 100.0]", "87.5", "25.0 [4.6, 69.9]", "17.5", "-", "25.0",
+        "0.222", "4", "-",
     ]  # fmt: skip
     sentence = "This run is not the paper's"
     assert sentence in counted.markdown
@@ -97,17 +98,17 @@ Beside the paper: accuracy on the test split, average and worst attack success, 
 
 The attacks, with their intervals: average and worst success, all of them together, and the target reached.
 
-|         |          average |             worst | worst attack |             union | target reached |             at most |
-|---------|-----------------:|------------------:|-------------:|------------------:|---------------:|--------------------:|
-| TV 1e-4 | 37.5 [9.2, 78.1] | 50.0 [15.0, 85.0] |        yield | 50.0 [15.0, 85.0] |           25.0 | 25.0 (speedLimit45) |
-| mine    | 37.5 [9.2, 78.1] | 50.0 [15.0, 85.0] |        yield | 50.0 [15.0, 85.0] |           25.0 | 25.0 (speedLimit45) |
+|         |          average |  std |             worst | worst attack |             union | target reached |             at most |
+|---------|-----------------:|-----:|------------------:|-------------:|------------------:|---------------:|--------------------:|
+| TV 1e-4 | 37.5 [9.2, 78.1] | 12.5 | 50.0 [15.0, 85.0] |        yield | 50.0 [15.0, 85.0] |           25.0 | 25.0 (speedLimit45) |
+| mine    | 37.5 [9.2, 78.1] | 12.5 | 50.0 [15.0, 85.0] |        yield | 50.0 [15.0, 85.0] |           25.0 | 25.0 (speedLimit45) |
 
 Without an attack: accuracy on the test split and on the signs that are attacked, and the floor.
 
-|         |              test |  n |    attacked signs | n |            white |           black | random | at most |
-|---------|------------------:|---:|------------------:|--:|-----------------:|----------------:|-------:|--------:|
-| TV 1e-4 | 90.0 [59.6, 98.2] | 10 | 75.0 [30.1, 95.4] | 4 | 25.0 [4.6, 69.9] | 0.0 [0.0, 49.0] |   25.0 |    50.0 |
-| mine    | 90.0 [59.6, 98.2] | 10 | 75.0 [30.1, 95.4] | 4 | 25.0 [4.6, 69.9] | 0.0 [0.0, 49.0] |   25.0 |    50.0 |
+|         |              test |  n |    attacked signs | n | confidence |            white |           black | random | at most |
+|---------|------------------:|---:|------------------:|--:|-----------:|-----------------:|----------------:|-------:|--------:|
+| TV 1e-4 | 90.0 [59.6, 98.2] | 10 | 75.0 [30.1, 95.4] | 4 |          - | 25.0 [4.6, 69.9] | 0.0 [0.0, 49.0] |   25.0 |    50.0 |
+| mine    | 90.0 [59.6, 98.2] | 10 | 75.0 [30.1, 95.4] | 4 |          - | 25.0 [4.6, 69.9] | 0.0 [0.0, 49.0] |   25.0 |    50.0 |
 
 <note>
 

@@ -150,6 +150,12 @@ def average_over_attacks(records: Sequence[Record], rate: RateOf = prediction_ch
     return statistics.mean(rate(group).value for group in by_attack(records).values())
 
 
+def deviation_over_attacks(records: Sequence[Record], rate: RateOf = prediction_changed) -> float:
+    """Return the standard deviation of a rate over the attacks of one model and seed: how much the target matters."""
+    _check_some("deviation_over_attacks", records)
+    return statistics.pstdev(rate(group).value for group in by_attack(records).values())
+
+
 def worst_attack(records: Sequence[Record], rate: RateOf = prediction_changed) -> tuple[Attack, Rate]:
     """Return the attack on one model with the highest rate, and that rate: "Worst Success Rate" of Table 2.
 

@@ -42,6 +42,25 @@ def predict(model: Model, images: NDArray[np.float32], *, batch_size: int | None
     return np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
 
 
+def confidence(model: Model, images: NDArray[np.float32]) -> float:
+    """Return how sure a model is: the softmax probability of the class that it predicts, the mean over the images.
+
+    Args:
+        model: Maps images to logits (n, classes).
+        images: float32 (n, H, W, 3) in [0, 1], n at least 1.
+
+    Example:
+        >>> unsure = lambda images: tf.zeros((len(images), 4))
+        >>> confidence(unsure, np.zeros((3, 32, 32, 3), "float32"))
+        0.25
+    """
+    size = batch_of(images.shape[1:3])
+    sure = [
+        tf.reduce_max(tf.nn.softmax(model(tf.constant(images[part]))), axis=1) for part in slices(len(images), size)
+    ]
+    return float(np.concatenate(sure).mean())
+
+
 def recall(predictions: NDArray[np.int32], labels: NDArray[np.int32]) -> dict[str, float]:
     """Return `least_recall`, the share found of the class that is found worst, and `classes_predicted`, of `classes`.
 

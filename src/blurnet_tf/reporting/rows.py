@@ -46,6 +46,7 @@ class TransferRow:
 
     `accuracy`: clean images that get their label; `attack_success`: attacked ones that do not; `prediction_changed`:
     attacked ones whose prediction differs from the clean one; `floor_white`: those that plain white stickers change.
+    `confidence`: the probability of the predicted class, the mean over the clean images; `None`: not measured.
     """
 
     name: str
@@ -57,6 +58,7 @@ class TransferRow:
     l2_dissimilarity: float
     n: int
     floor_white: Share | None = None
+    confidence: float | None = None
     paper_accuracy: float | None = None
     paper_attack_success: float | None = None
 
@@ -72,7 +74,9 @@ class WhiteBoxRow:
     `legitimate_accuracy` is on `n_test` held-out images, `victim_accuracy` on the clean attacked ones. Success:
     predictions changed, on average over the attacks, by the worst, and by at least one (`union_`); `target_reached_`:
     images taken for the target; `floor_`: predictions that plain stickers change, for random ones the mean over the
-    draws and the most. `l2_dissimilarity`: Eq. 1, over all attacks. `difference`: measured less the paper's.
+    draws and the most. `success_deviation`: the standard deviation of success over the attacks. `confidence`: the
+    probability of the predicted class, the mean over the clean attacked images; `None`: not measured.
+    `l2_dissimilarity`: Eq. 1, over all attacks. `difference`: measured less the paper's.
     """
 
     name: str
@@ -81,11 +85,13 @@ class WhiteBoxRow:
     legitimate_accuracy: Share | None
     n_test: int | None
     victim_accuracy: Share
+    confidence: float | None
     floor_white: Share
     floor_black: Share
     floor_random: float
     floor_random_worst: float
     average_success: SeedShare
+    success_deviation: float
     worst_success: SeedShare
     worst_target: str
     worst_lambda: float
@@ -180,7 +186,11 @@ def transfer_rows(run: Run, records: Sequence[Record], floor: Sequence[Record] =
     for row in run.rows:
         accuracy, success = papers.get(row.name, (None, None))
         counted = transfer_row(row.name, row.title, records, floor)
-        rows.append(replace(counted, paper_accuracy=accuracy, paper_attack_success=success))
+        rows.append(
+            replace(
+                counted, confidence=row.extra.get("confidence"), paper_accuracy=accuracy, paper_attack_success=success
+            )
+        )
     return rows
 
 
@@ -266,9 +276,11 @@ def _white_box_row(run: Run, row: RunRow, records: Sequence[Record], floor: Sequ
     return WhiteBoxRow(
         name=row.name, title=row.title, alpha=row.alpha, legitimate_accuracy=legitimate, n_test=row.test_images,
         victim_accuracy=Share.of(metrics.accuracy(white)),  # of the clean images; each kind of sticker has them all
+        confidence=row.extra.get("confidence"),
         floor_white=Share.of(changed(white)), floor_black=Share.of(changed(black)),
         floor_random=draws.mean, floor_random_worst=draws.most,
-        average_success=average, worst_success=worst_success,
+        average_success=average,
+        success_deviation=metrics.over_seeds(mine, metrics.deviation_over_attacks).mean, worst_success=worst_success,
         worst_target=run.class_names[worst.target or 0], worst_lambda=worst.penalty,  # `check_each` refuses None
         union_success=_over_seeds(mine, lambda some: metrics.union(some).value, images),
         target_reached_average=metrics.over_seeds(mine, lambda some: metrics.average_over_attacks(some, reached)).mean,

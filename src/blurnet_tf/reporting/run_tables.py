@@ -33,10 +33,12 @@ CHANGED = (
 )
 SUCCESS_NOTE = (
     f"Per cent; L2 is Eq. 1, the mean of `||x - x_adv||_2 / ||x_adv||_2`. {CHANGED} Target reached: signs taken for "
-    "the target, the mean over the attacks and the most. In brackets the 95% Wilson interval for the number of signs, "
-    "since attacks on the same sign are not independent; that of the worst attack does not allow for its being chosen "
-    "on these signs. Floor: predictions that plain white or black stickers change, and random ones, the mean over "
-    "their draws and the most. Paper: arXiv:1908.02256v1, Table 2; diff.: measured less the paper's, in points."
+    "the target, the mean over the attacks and the most. Std: the standard deviation of success over the attacks. "
+    "Confidence: the probability of the predicted class, the mean over the clean signs. In brackets the 95% Wilson "
+    "interval for the number of signs, since attacks on the same sign are not independent; that of the worst attack "
+    "does not allow for its being chosen on these signs. Floor: predictions that plain white or black stickers change, "
+    "and random ones, the mean over their draws and the most. Paper: arXiv:1908.02256v1, Table 2; diff.: measured less "
+    "the paper's, in points."
 )
 
 
@@ -64,7 +66,8 @@ def table_1(stored: StoredRun) -> Counted[TransferRow]:
         ("", Cell, "title"),
         ("accuracy", share_cell, "accuracy paper_accuracy"), ("paper", number_cell, "paper_accuracy"),
         ("attack success", share_cell, "attack_success paper_attack_success"),
-        ("paper", number_cell, "paper_attack_success"), ("target reached", number_cell, "target_reached"),
+        ("paper", number_cell, "paper_attack_success"), ("confidence", number_cell, "confidence"),
+        ("target reached", number_cell, "target_reached"),
         ("L2 dissimilarity", distance_cell, "l2_dissimilarity"), ("n", count_cell, "n"),
         ("white", number_cell, "floor_white"),
     ]  # fmt: skip
@@ -72,7 +75,8 @@ def table_1(stored: StoredRun) -> Counted[TransferRow]:
         INTERVAL: True,
         "Attack success: attacked signs that are not classified as what they are, so that errors on clean signs count "
         "too. The attack saw the baseline alone. White: predictions that plain white paint in the same mask changes, "
-        "without any attack. Paper: arXiv:1908.02256v1, Table 1.": True,
+        "without any attack. Confidence: the probability of the predicted class, the mean over the clean signs. Paper: "
+        "arXiv:1908.02256v1, Table 1.": True,
         "On rendered signs a filter has little to defend against: the stickers move few of them, and white paint "
         "nearly as many (docs/experiments.md). The paper's effect shows on RP2's photographs: `make data`, then "
         "`make blackbox DATA=rp2`.": not stored.run.data["photographs"],
@@ -95,8 +99,9 @@ def table_2(stored: StoredRun) -> Counted[WhiteBoxRow]:
         *_beside_the_paper("worst", "worst_success"), *_beside_the_paper("L2", "l2_dissimilarity", scale=1, digits=3),
     ]  # fmt: skip
     attacks: list[Column] = [
-        ("", Cell, "title"), ("average", share_cell, "average_success"), ("worst", share_cell, "worst_success"),
-        ("worst attack", _worst_attack, "worst_target worst_lambda lambdas"), ("union", share_cell, "union_success"),
+        ("", Cell, "title"), ("average", share_cell, "average_success"), ("std", number_cell, "success_deviation"),
+        ("worst", share_cell, "worst_success"), ("worst attack", _worst_attack, "worst_target worst_lambda lambdas"),
+        ("union", share_cell, "union_success"),
         ("target reached", number_cell, "target_reached_average"),
         (
             "at most", lambda share, target: Cell(f"{100 * share:.1f} ({target})"),
@@ -106,8 +111,9 @@ def table_2(stored: StoredRun) -> Counted[WhiteBoxRow]:
     without: list[Column] = [
         ("", Cell, "title"), ("test", share_cell, "legitimate_accuracy"), ("n", count_cell, "n_test"),
         ("attacked signs", share_cell, "victim_accuracy"), ("n", count_cell, "n_images"),
-        ("white", share_cell, "floor_white"), ("black", share_cell, "floor_black"),
-        ("random", number_cell, "floor_random"), ("at most", number_cell, "floor_random_worst"),
+        ("confidence", number_cell, "confidence"), ("white", share_cell, "floor_white"),
+        ("black", share_cell, "floor_black"), ("random", number_cell, "floor_random"),
+        ("at most", number_cell, "floor_random_worst"),
     ]  # fmt: skip
     captions = {
         "Beside the paper: accuracy on the test split, average and worst attack success, L2 dissimilarity.": beside,
@@ -138,11 +144,13 @@ def white_box_tables(white_box: Counted[WhiteBoxRow]) -> list[Table]:
     ]  # fmt: skip
     floor: list[Column] = [
         ("model", Cell, "title"), ("accuracy on the signs", share_cell, "victim_accuracy"),
+        ("confidence", number_cell, "confidence"),
         ("white sticker", share_cell, "floor_white"), ("black sticker", share_cell, "floor_black"),
         ("random", number_cell, "floor_random"), ("at most", number_cell, "floor_random_worst"),
         ("target reached", number_cell, "target_reached_average"), ("at most", number_cell, "target_reached_worst"),
+        ("std of success", number_cell, "success_deviation"),
     ]  # fmt: skip
-    floor_caption = "Without an attack, and what the attacks reach of their targets"
+    floor_caption = "Without an attack; what the attacks reach of their targets, and how success varies over them"
     floor_note = "An attack that does no more than plain stickers in its place found nothing in the model."
     return [
         columns_table(_table_2_caption(white_box.stored, rows), rows, beside, [SUCCESS_NOTE]),

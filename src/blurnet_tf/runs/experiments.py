@@ -22,6 +22,8 @@ from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation import metrics
 from blurnet_tf.evaluation.attacking import other_classes
 from blurnet_tf.evaluation.provenance import environment
+from blurnet_tf.evaluation.scoring import confidence
+from blurnet_tf.models import Variant
 from blurnet_tf.models.classifier import Classifier
 from blurnet_tf.runs.cells import CellSpec, ModelSpec
 from blurnet_tf.runs.checkpoints import Checkpoint
@@ -49,12 +51,27 @@ class Subject:
     row: RunRow
 
 
-def subject(model: Checkpoint | Classifier | Subject, *, input_blur: int = 0) -> Subject:
-    """Return a checkpoint, or a model from a file, behind a box blur of side `input_blur` if that is not 0."""
+def subject(
+    model: Checkpoint | Classifier | Subject,
+    *,
+    variant: Variant | None = None,
+    images: Split | None = None,
+    input_blur: int = 0,
+) -> Subject:
+    """Return a model as an experiment takes it.
+
+    Args:
+        model: A checkpoint, or a model from a file.
+        variant: Another network for the weights of the checkpoint.
+        images: Clean images: the row then says how sure the checkpoint is of them, on average.
+        input_blur: Side of a box blur in front of the model from a file; 0: none.
+    """
     if isinstance(model, Subject):
         return model
     if isinstance(model, Checkpoint):
-        return Subject(spec=model.spec(), row=model.row())
+        network = model.model if variant is None else model.with_variant(variant)
+        facts = {} if images is None else {"confidence": confidence(network, images.images)}
+        return Subject(spec=model.spec(variant), row=model.row(variant, extra=facts))
     behind = f"_input_{input_blur}x{input_blur}" if input_blur else ""
     spec = ModelSpec(
         name=model.name + behind,
@@ -109,7 +126,7 @@ def white_box(
         >>> stored = white_box([checkpoint], dataset, attacks=[RP2()], results="results/whitebox")  # doctest: +SKIP
     """
     setting = images if isinstance(images, Setting) else load_setting(images)
-    subjects = [subject(model) for model in models]
+    subjects = [subject(model, images=setting.images) for model in models]
     wanted = other_classes(setting.images) if targets is None else tuple(targets)
     specs = [one.spec for one in subjects]
     _check_sweep(attacks, wanted)
