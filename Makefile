@@ -135,7 +135,7 @@ chaos: $(INSTALLED)  ## Kill the white-box sweep KILLS times at random, resume i
 data: $(INSTALLED)  ## Fetch the RP2 release into DATA_DIR, checked; with LISA_ROOT=, prepare LISA there instead
 	@$(PY) -m experiments.data $(call option,LISA_ROOT,lisa-root) --data-dir $(DATA_DIR) $(ARGS)
 
-assets: $(INSTALLED)  ## Draw masks/, the palette and the README's sheet of signs anew
+assets: $(INSTALLED)  ## Make masks/, the palette, the README's sheet of signs and docs/verdicts.md anew
 	@$(PY) -m experiments.assets $(ARGS)
 
 notebook: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run examples/quickstart.ipynb and keep what it shows

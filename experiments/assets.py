@@ -1,4 +1,4 @@
-"""Draw the files of the repository that a program draws: the masks, the palette, and the README's sheet of signs."""
+"""Make the files of the repository that a program makes: masks, palette, the README's signs, docs/verdicts.md."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from blurnet_tf.attacks.masks import draw_octagon, draw_stickers, process_ink_pa
 from blurnet_tf.commands.files import save_image
 from blurnet_tf.data import synthetic
 from blurnet_tf.files import write_text
+from blurnet_tf.reporting import verdicts
 from experiments import cli
 
 
 def main(arguments: list[str] | None) -> None:
-    """Draw everything anew."""
+    """Make everything anew."""
     parser = cli.parser(__doc__)
     parser.add_argument("--root", type=Path, default=cli.ROOT, help="folder that holds masks/ and docs/")
     root = parser.parse_args(arguments).root
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None) -> None:
     write_text(root / "masks" / "palette.csv", "\n".join([header, *lines]) + "\n")
     sheet = synthetic.class_sheet(synthetic.test_split(), 10, 2)
     save_image(root / "docs" / "images" / "synthetic.png", sheet, optimize=True)
+    write_text(root / "docs" / "verdicts.md", verdicts.page())
 
 
 if __name__ == "__main__":

@@ -229,7 +229,7 @@ def test_what_is_absent_is_said_with_what_makes_it(copy: Path, folder: str, sect
 
 def test_every_section_stands_on_the_page_in_its_order(html: str) -> None:
     wanted = ["headline", "table1", "table2", "targets", "signs", "steps", "figures", "ablation", "check", "curve"]
-    wanted += ["controls", "reproduction", "models", "differences", "provenance"]
+    wanted += ["controls", "reproduction", "models", "verdicts", "differences", "provenance"]
     assert [name for name in Page(html).texts if name] == wanted
 
 

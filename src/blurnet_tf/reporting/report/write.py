@@ -20,6 +20,7 @@ from blurnet_tf.reporting.report.signs import sign_blocks
 from blurnet_tf.reporting.report.success import curves, heat_maps
 from blurnet_tf.reporting.report.words import differences, headline, provenance
 from blurnet_tf.reporting.run_tables import Counted
+from blurnet_tf.reporting.verdicts import summary, verdict_table
 from blurnet_tf.runs.run import FILE, StoredRun, find_run
 
 LEAD = (
@@ -82,6 +83,7 @@ def _sections(results: Path, checkpoints: Path) -> list[Section]:
         ("controls", "Table 3: the controls", _blocks(controls, _control_blocks)),
         ("reproduction", "What moves the numbers", _blocks(studies, attrgetter("tables"))),
         ("models", "Models of your own", [block for one in models for block in _blocks(one, attrgetter("tables"))]),
+        ("verdicts", "The paper, claim by claim", [Text(sentences=[summary()]), verdict_table()]),
         ("differences", "What differs from the paper", differing),
         ("provenance", "Where it comes from", facts or nothing),
     ]
