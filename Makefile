@@ -52,7 +52,7 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 .DELETE_ON_ERROR .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help blackbox whitebox check curve controls figures ablation report train export reproduction bench chaos data assets \
-  notebook dist test quicktest lint format clean distclean
+  notebook dist docs test quicktest lint format clean distclean
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
 PY := $(if $(strip $(VENV)),$(VENV)/bin/python,$(PYTHON))
@@ -128,7 +128,6 @@ reproduction: $(INSTALLED)  ## The runs of docs/reproduction.md: what moves the 
 
 bench: $(INSTALLED)  ## Time the attack and a training step against plain ones and the machine; see docs/benchmarks.md
 	@$(PY) -m experiments.bench $(ARGS) --results $(RESULTS)/bench
-
 chaos: $(INSTALLED)  ## Kill the white-box sweep KILLS times at random, resume it, compare the tables
 	@$(PY) -m experiments.chaos --kills $(KILLS) $(ARGS) --results $(RESULTS)/chaos
 
@@ -137,13 +136,14 @@ data: $(INSTALLED)  ## Fetch the RP2 release into DATA_DIR, checked; with LISA_R
 
 assets: $(INSTALLED)  ## Make masks/, the palette, the README's sheet of signs and docs/verdicts.md anew
 	@$(PY) -m experiments.assets $(ARGS)
-
 notebook: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run examples/quickstart.ipynb and keep what it shows
 	@$(PY) -m experiments.notebook $(ARGS)
 
 # --- Development -----------------------------------------------------------------------------------------------------
 dist: $(and $(INSTALLED),$(VENV)/.installed-dist)  ## Build the sdist, and from it the wheel, into dist/
 	$(PY) -m build --no-isolation --outdir dist
+docs: $(and $(INSTALLED),$(VENV)/.installed-docs)  ## Build the documentation site, build/docs/index.html
+	@$(PY) -m sphinx -q -E -W --keep-going -d build/doctrees docs build/docs && echo build/docs/index.html
 
 IN_TWO := --numprocesses auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder  # see tests/conftest.py
 test: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run all tests; those on real data need BLURNET_DATA or `make data`

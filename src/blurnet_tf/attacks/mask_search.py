@@ -27,9 +27,10 @@ class MaskSearch(Attack):
     """RP2 with stickers where the model is weak, which Eykholt et al. 2018, section 3.3, find with a first attack.
 
     The mask of the call says where stickers may lie, for example on the octagon. First an attack with an L1 penalty,
-    which leaves most pixels alone, acts on all of it. A pixel's importance is the sum of |M.d| over channels, targets
-    and images; `place_stickers` puts rectangles onto the most important ones. Then the final attack acts inside these.
-    All targets share the stickers' places, and `result.mask` is those; the rest of the result is the final attack's.
+    which leaves most pixels alone, acts on all of it. A pixel's importance is the sum of ``|M.d|`` over channels,
+    targets and images; `place_stickers` puts rectangles onto the most important ones. Then the final attack acts inside
+    these. All targets share the stickers' places, and `result.mask` is those; the rest of the result is the final
+    attack's.
 
     Attributes:
         first: The attack that finds the places. The weight of its norm decides how few pixels it changes.

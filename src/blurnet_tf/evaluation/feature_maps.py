@@ -58,7 +58,8 @@ def kernel_roughness(model: keras.Model) -> dict[str, float]:
     """Return how rough the kernels of the first layer of a `lisa_cnn` are.
 
     `kernel_total_variation` is Eq. 4 of each window, summed over inputs and outputs; the relative one is that divided
-    by the sum of |W|; `kernel_high_pass` is the share of the kernels' energy beyond `spectra.RADIUS`, without means.
+    by the sum of ``|W|``; `kernel_high_pass` is the share of the kernels' energy beyond `spectra.RADIUS`, without
+    means.
     """
     kernel = np.asarray(keras.ops.convert_to_numpy(model.get_layer("conv1").kernel), np.float64)
     variation = float(keras.ops.convert_to_numpy(kernel_total_variation(kernel)))
@@ -74,7 +75,7 @@ def roughness(model: keras.Model, images: NDArray[np.float32]) -> dict[str, floa
     """Return the total variation of the maps of the first layer of a `lisa_cnn`, behind its ReLU.
 
     `total_variation` is Eq. 4 as the mean over images and channels; `relative_total_variation` the same divided by the
-    mean sum of |F|, which no scaling of the maps changes.
+    mean sum of ``|F|``, which no scaling of the maps changes.
     """
     layer = "conv1_relu" if "conv1_relu" in map_layers(model) else "conv1"
     maps = layer_maps(model, images, [layer])[layer]

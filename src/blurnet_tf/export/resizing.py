@@ -12,7 +12,7 @@ _ONE = float(1 << 22)  # Pillow's weights are whole numbers, this many to 1; sum
 def resize(images: Any, size: tuple[int, int]) -> tf.Tensor:
     """Resize images with TensorFlow, as `data.lisa_official.resize` does with Pillow's bilinear filter.
 
-    Output pixel ``i`` of ``m`` along a side of ``n`` pixels is the mean of the input pixels ``j`` with the weights
+    Output pixel ``i`` of ``m`` along a side of ``n`` pixels is the mean of the input pixels ``j`` with the weights::
 
         w_ij = max(0, 1 - |j + 1/2 - c_i| / s),   c_i = (i + 1/2) n / m,   s = max(1, n / m)
 
