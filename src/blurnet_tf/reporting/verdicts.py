@@ -397,10 +397,14 @@ def summary() -> str:
 
 def page() -> str:
     """Return docs/verdicts.md, which `make assets` writes."""
-    header = ("claim", "verdict", "measured", "command", "we believe")
+    header = ("the paper's claim", "measured, and by which command", "we believe")
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     for one in VERDICTS:
-        cells = (f"{one.where}: {one.claim}", f"**{one.verdict}**", one.measured, one.run, one.judgement)
+        cells = (
+            f"{one.where}: {one.claim} **{one.verdict.capitalize()}.**",
+            f"{one.measured} {one.run}",
+            one.judgement,
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n\n".join(["# The paper, claim by claim", INTRODUCTION, summary(), "\n".join(lines)]) + "\n"
 
