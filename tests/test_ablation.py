@@ -14,6 +14,7 @@ def test_the_blur_after_the_first_layer_is_that_of_table_1(
     rp2_folder: Path, lisa_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BLURNET_DATA", str(rp2_folder.parent))
+    monkeypatch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)  # random plain stickers
     ablation.main(["--data", "rp2", "--steps", "3", "--results", str(tmp_path)])
     rows = {row["row"]: row for row in json.loads((tmp_path / "ablation.json").read_text())}
     assert len(rows) == 10

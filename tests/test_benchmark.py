@@ -65,6 +65,7 @@ def test_an_ordinary_model_raises_no_flag(run: Callable[..., BenchmarkResult]) -
     assert result.floor.white.value == 1.0
     assert result.floor.black.value == 0.0
     assert [row.n for row in result.rows] == [8, 8, 8, 8, 4]
+    assert result.curve == ()
 
 
 def test_it_says_the_same_in_markdown_and_json(run: Callable[..., BenchmarkResult]) -> None:
@@ -243,15 +244,6 @@ def test_signs_are_seen_otherwise_by_attack_and_score(run: Callable[..., Benchma
     assert result.union is not None
     assert result.rows[0].n == result.union.n == 8
     assert names(result) == []
-
-
-def test_a_curve_has_every_family_and_the_octagon(run: Callable[..., BenchmarkResult], monkeypatch: Any) -> None:
-    monkeypatch.setattr("blurnet_tf.runs.benchmarks.CURVE", (SHARED, OWN))
-    result = run(bright, (SHARED,), areas=(48, 144))
-    assert [(row.family, row.area) for row in result.curve] == [
-        ("bars", 48), ("bars", 144), ("scattered", 48), ("scattered", 144), ("octagon", 844),
-    ]  # fmt: skip
-    assert run(bright, (SHARED,)).curve == ()
 
 
 @pytest.mark.parametrize(

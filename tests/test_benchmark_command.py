@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from blurnet_tf.commands.files import save_image
 from blurnet_tf.commands.main import main
 from blurnet_tf.data import synthetic
 from blurnet_tf.data.folder import levels
+from blurnet_tf.training.recipes import PRESETS
 from experiments import check
 
 pytestmark = pytest.mark.filterwarnings("ignore:The model takes")
@@ -22,6 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:The model takes")
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("quick", "standard"):
         monkeypatch.setitem(check.SUITES, name, (short("shared", 2), short("per image", 2, sharing="per_image")))
+    monkeypatch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", (5, 40))
+    monkeypatch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)  # random plain stickers
 
 
 @pytest.fixture
@@ -70,7 +74,8 @@ def test_the_program_checks_a_model_of_ones_own(folder: Path, capsys: pytest.Cap
 
 
 @pytest.mark.slow
-def test_the_program_trains_and_checks_variants(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_trains_and_checks_variants(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "smoke", dataclasses.replace(PRESETS["smoke"], per_class=3, test_per_class=1))
     places = ["--checkpoints", str(folder / "checkpoints"), "--results", str(folder / "check")]
     check.main(["--data", "synthetic", "--preset", "smoke", "--variant", "baseline", "--suite", "quick", *places])
     (row,) = json.loads((folder / "check" / "check.json").read_text())

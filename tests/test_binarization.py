@@ -150,7 +150,7 @@ def test_on_the_released_network_the_attack_passes_and_without_a_gradient_fails(
     images = rp2_release.load_victims(rp2_folder).images[::5]
     with pytest.warns(UserWarning, match="stray pixels"):
         mask = load_mask(rp2_folder / rp2_release.STICKER_MASK)
-    attack = RP2(steps=150, sharing="per_image", basis="paint", norm=None, loss="margin")
+    attack = RP2(steps=60, sharing="per_image", basis="paint", norm=None, loss="margin")
     result = binarization_test(network, images, mask, attack)
     assert (result.n, result.flag()) == (8, None)
     last = keras.Model(network.input, network.get_layer("flatten").output)

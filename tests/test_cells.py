@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from blurnet_tf.models.inspection import model_sha256
 from blurnet_tf.runs import Setting, load_setting
 from blurnet_tf.runs.cells import CellSpec, ModelSpec, compute
 from blurnet_tf.runs.experiments import attack_cell
+from blurnet_tf.runs.store import fill, read_cell
 
 ATTACK = RP2(steps=3)
 PALETTE = ((0.5, 0.5, 0.5), (0.0, 0.0, 0.0))
@@ -154,28 +156,36 @@ def test_what_has_changed_since_is_refused(setting: Setting, model: ModelSpec, t
         compute(dataclasses.replace(spec, **changed[what]))
 
 
-@pytest.mark.slow
-def test_another_process_computes_the_same(setting: Setting, model: ModelSpec, tmp_path: Path) -> None:
-    program = """
+OTHER = """
 import json, sys
-import numpy as np
-from blurnet_tf.runs.cells import CellSpec, compute
-records, arrays = compute(CellSpec.from_json(json.loads(sys.stdin.read())))
-np.save("perturbation.npy", arrays["perturbation"])
-print(len(records))
+from pathlib import Path
+from blurnet_tf.runs.cells import CellSpec
+from blurnet_tf.runs.store import fill
+
+fill(Path(sys.argv[1]), [CellSpec.from_json(spec) for spec in json.load(sys.stdin)])
 """
-    spec = cell(setting, model)
+
+
+@pytest.mark.slow
+def test_another_process_shares_the_work_and_computes_the_same(
+    setting: Setting, model: ModelSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    specs, cells = [cell(setting, model, dataclasses.replace(ATTACK, seed=seed)) for seed in range(3)], tmp_path / "c"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    run = subprocess.run(
-        [sys.executable, "-c", program],
-        input=json.dumps(spec.to_json()),
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    assert int(run.stdout.splitlines()[-1]) == len(TARGETS) * 40
-    theirs = np.load(tmp_path / "perturbation.npy", allow_pickle=False)
-    np.testing.assert_array_equal(theirs, compute(spec)[1]["perturbation"])
+    command = [sys.executable, "-u", "-c", OTHER, str(cells)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        other.stdin.write(json.dumps([spec.to_json() for spec in specs]))
+        other.stdin.close()
+        said = other.stdout.readline()
+        fill(cells, specs)  # while the other one is at its first cell
+        said += other.stdout.read()
+    assert other.returncode == 0
+    assert said.startswith("cell 1 of 3")
+    assert sorted(re.findall(r"^cell (\d)", said + capsys.readouterr().out, re.MULTILINE)) == ["1", "2", "3"]
+    records, arrays = compute(specs[0])
+    theirs = read_cell(cells / specs[0].folder)
+    assert theirs.records == records
+    np.testing.assert_array_equal(theirs.arrays["perturbation"], arrays["perturbation"])

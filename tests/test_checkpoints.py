@@ -3,11 +3,9 @@
 import csv
 import dataclasses
 import functools
+import importlib.util
 import json
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +17,15 @@ from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.data.registry import load_dataset
 from blurnet_tf.models import VARIANTS, Variant
 from blurnet_tf.runs import checkpoint_path, checkpoints, train_checkpoint, train_variant
-from blurnet_tf.training import fit
+from blurnet_tf.training import fit, train
 from blurnet_tf.training.recipes import PRESETS, Recipe, recipe
 
-ROOT = Path(__file__).resolve().parent.parent
-
 pytestmark = pytest.mark.slow
-PROGRAM = """
-import pathlib, sys
-from tests.test_checkpoints import data, how
-from blurnet_tf.runs import train_checkpoint
-
-train_checkpoint(how(int(sys.argv[2])), data(), path=pathlib.Path(sys.argv[1]) / "tv.keras")
-"""
 KEPT = {"tv.keras", "tv.best.keras", "tv.json", "tv.csv", ".tv.lock", "tensorboard"}
 
 
 @functools.cache
-def data(per_class: int = 30, test_per_class: int = 10) -> Dataset:
+def data(per_class: int = 12, test_per_class: int = 10) -> Dataset:
     return load_dataset("synthetic", per_class=per_class, test_per_class=test_per_class)
 
 
@@ -44,22 +33,22 @@ def how(epochs: int = 5, variant: str = "tv_1e-4", **more: Any) -> Recipe:
     return dataclasses.replace(recipe("smoke", variant), epochs=epochs, schedule="late_cosine", **more)
 
 
-def train(folder: Path, epochs: int) -> None:
-    train_checkpoint(how(epochs), data(), path=folder / "tv.keras")
+class Copy(keras.callbacks.Callback):
+    """Copies a folder in the middle of an epoch: what is on the disk then is what a kill would leave.
 
+    `tests/test_wheel.py` kills a training itself.
+    """
 
-def kill(folder: Path, epochs: int, *, at: int) -> None:
-    """Train a small model in a process of its own, and kill that when it has begun an epoch."""
-    command = [sys.executable, "-u", "-c", PROGRAM, str(folder), str(epochs)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if line.startswith(f"Epoch {at}/"):
-                process.send_signal(signal.SIGKILL)
-                return
-    pytest.fail(f"ended before it could be killed: {said}")
+    def __init__(self, folder: Path, to: Path, *, at: int) -> None:
+        super().__init__()
+        self.folder, self.to, self.at = folder, to, at
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        self.now = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        if (self.now, batch) == (self.at, 0):
+            shutil.copytree(self.folder, self.to)
 
 
 def epochs_in(said: str) -> list[str]:
@@ -67,26 +56,37 @@ def epochs_in(said: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training that nothing disturbed."""
-    folder = tmp_path_factory.mktemp("straight")
-    train(folder, 5)
-    return folder
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folder of a training that nothing disturbed, and a copy of it from the middle of the fourth epoch of five."""
+    folder = tmp_path_factory.mktemp("trained")
+    straight, killed = folder / "straight", folder / "killed"
+
+    def watched(*given: Any, callbacks: list[keras.callbacks.Callback], **more: Any) -> Any:
+        return train(*given, callbacks=[*callbacks, Copy(straight, killed, at=4)], **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "train", watched)
+        train_checkpoint(how(5), data(), path=straight / "tv.keras")
+    return straight, killed
+
+
+@pytest.fixture(scope="module")
+def straight(both: tuple[Path, Path]) -> Path:
+    return both[0]
 
 
 def test_a_training_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(
-    tmp_path: Path, straight: Path, capsys: pytest.CaptureFixture[str]
+    both: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kill(tmp_path, 5, at=4)
+    straight, killed = both
+    shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
     assert not (tmp_path / "tv.keras").exists()
     (state,) = tmp_path.glob(".tv-*.training")
     # A kill between the two files of Keras's backup: the weights of one epoch with the number of another.
     (state / "work" / "backup" / "training_metadata.json").write_text('{"epoch": 0, "batch": 0}')
     capsys.readouterr()
-    train(tmp_path, 5)
-    resumed = capsys.readouterr().out
-    assert epochs_in(resumed)[0] in ("3/5", "4/5", "5/5")  # the kill comes a moment after the line
-    assert epochs_in(resumed)[-1] == "5/5"
+    train_checkpoint(how(5), data(), path=tmp_path / "tv.keras")
+    assert epochs_in(capsys.readouterr().out) == ["4/5", "5/5"]
     assert {path.name for path in tmp_path.iterdir()} == KEPT
     ours, theirs = (json.loads((folder / "tv.json").read_text()) for folder in (tmp_path, straight))
     for key in ("weights_sha256", "test_accuracy", "best_test_accuracy", "settings"):
@@ -156,7 +156,7 @@ def test_a_checkpoint_is_found_if_it_was_trained_just_so(straight: Path, capsys:
     (straight / "tv.json").write_text(json.dumps(other))
     assert train_checkpoint(how(), signs, path=path).provenance == other
     assert train_checkpoint(how(), signs, path=path, precision="float32").provenance == other
-    for changed in ({"recipe": how(seed=1)}, {"data": data(29)}, {"precision": "mixed_bfloat16"}):
+    for changed in ({"recipe": how(seed=1)}, {"data": data(11)}, {"precision": "mixed_bfloat16"}):
         with pytest.raises(WouldTrainError):
             train_checkpoint(**({"recipe": how(), "data": signs, "path": path} | changed))
         assert "tv.keras: training it again, because tv.json has other settings" in capsys.readouterr().out
@@ -201,7 +201,7 @@ def test_other_test_images_are_scored_and_nothing_is_trained(
 ) -> None:
     for name in ("tv.keras", "tv.json"):
         shutil.copyfile(straight / name, tmp_path / name)
-    signs = data(30, 3)
+    signs = data(test_per_class=3)
     found = train_checkpoint(how(), signs, path=tmp_path / "tv.keras")
     test, provenance = signs.test(), found.provenance
     assert provenance["test_images"] == len(test) == 51
@@ -220,7 +220,7 @@ def test_a_damaged_checkpoint_is_named_and_trained_again(
     for name in ("tv.keras", "tv.json"):
         shutil.copyfile(straight / name, tmp_path / name)
     (tmp_path / file).write_text(content)
-    signs = data(30, 10)
+    signs = data()
     with pytest.raises(WouldTrainError):
         train_checkpoint(how(), signs, path=tmp_path / "tv.keras")
     assert f"{tmp_path}/tv.keras: training it again, because it is damaged (" in capsys.readouterr().out
@@ -241,7 +241,14 @@ def test_a_flipped_bit_in_a_checkpoint_is_damage_and_no_traceback(straight: Path
             continue
 
 
-def test_only_the_states_and_the_remains_of_this_very_model_are_removed(tmp_path: Path) -> None:
+def test_the_remains_of_this_very_model_alone_are_removed_and_nothing_needs_tensorboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # TensorBoard is used only if it is installed. Where it is, `KEPT` has its folder in the tests above.
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, *more: None if name == "tensorboard" else find(name, *more)
+    )
     remains = [
         ".tv-0123456789ab.training",
         f".tv.{'0' * 32}.keras",
@@ -255,17 +262,7 @@ def test_only_the_states_and_the_remains_of_this_very_model_are_removed(tmp_path
         else:
             (tmp_path / name).touch()
     train_checkpoint(how(1, "baseline"), data(1, 1), path=tmp_path / "tv.keras")
-    assert {path.name for path in tmp_path.iterdir()} == {*KEPT, *others}
-
-
-def test_tensorboard_is_used_only_if_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Where it is, `KEPT` has its folder in the tests above.
-    find = fit.importlib.util.find_spec
-    monkeypatch.setattr(
-        fit.importlib.util, "find_spec", lambda name, *more: None if name == "tensorboard" else find(name, *more)
-    )
-    train_checkpoint(how(1, "baseline"), data(1, 1), path=tmp_path / "tv.keras")
-    assert {path.name for path in tmp_path.iterdir()} == KEPT - {"tensorboard"}
+    assert {path.name for path in tmp_path.iterdir()} == {*KEPT, *others} - {"tensorboard"}
 
 
 def test_a_variant_of_ones_own_is_trained_on_a_folder_of_ones_own(tmp_path: Path) -> None:

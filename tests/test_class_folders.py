@@ -268,6 +268,7 @@ def test_a_folder_is_trained_on_attacked_and_classified(
     plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)  # random plain stickers
     given = ["--data", "folder:signs", "--preset", "smoke", "--variant", "baseline", "--precision", "float32"]
     train.main(given)
     model = Path("checkpoints/folder-signs/smoke/baseline.keras")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blurnet_tf import CLASS_NAMES, RP2, export_model, lisa_cnn, load_classifier
+from blurnet_tf import RP2, load_classifier
 from tests import foreign
 
 pytestmark = pytest.mark.slow
@@ -145,19 +145,6 @@ def test_the_attack_runs_on_it(signature: str, folder: Path) -> None:
     result = RP2(steps=30, penalty=0.0)(classifier, IMAGES[:1], targets=target, mask=np.ones((12, 12, 1)))
     assert result.history["target_reached"][-1, 0] == 1
     assert np.asarray(classifier(result.apply(IMAGES[:1])[0])).argmax() == target
-
-
-def test_an_export_of_this_package_is_attacked_like_the_model_itself(tmp_path: Path) -> None:
-    model = lisa_cnn("feature_3x3", seed=0)
-    export_model(model, tmp_path / "own", layer="conv1", class_names=CLASS_NAMES, card="", provenance={})
-    images = np.random.default_rng(1).uniform(0, 1, (2, 32, 32, 3)).astype(np.float32)
-    attack, mask = RP2(steps=3), np.ones((32, 32, 1))
-    expected = attack(model, images, targets=12, mask=mask, labels=[14, 14]).perturbation
-    for path in (tmp_path / "own", tmp_path / "own" / "own.keras"):
-        classifier = load_classifier(path)
-        assert (classifier.size, classifier.classes) == ((32, 32), 18)
-        found = attack(classifier, images, targets=12, mask=mask, labels=[14, 14]).perturbation
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The Python of the documentation, run as it stands there. That of docs/library.md is run by tests/test_wheel.py."""
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from planted import short
 
+import blurnet_tf
 from blurnet_tf import lisa_cnn
 from blurnet_tf.attacks import from_config
 from blurnet_tf.evaluation.suites import SUITES
@@ -17,6 +19,25 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def examples(name: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_first_pages_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", (5, 40))
+    shorter = {"per_class=150": "per_class=2", "per_class=20": "per_class=1", "epochs=5": "epochs=1"}
+    shorter |= {"steps=100": "steps=2", '("baseline", "depthwise_5x5")': '("depthwise_5x5",)'}
+    names: dict[str, Any] = {}
+    for page in ("index.md", "quickstart.md"):
+        with monkeypatch.context() as patch:
+            if page == "index.md":  # the next page has the same training
+                patch.setattr("blurnet_tf.train", inspect.signature(blurnet_tf.train).bind)
+            for example in examples(page):
+                for whole, part in shorter.items():
+                    example = example.replace(whole, part)
+                exec(example, names)
+    assert names["result"].perturbation.shape == (1, 32, 32, 3)
+    assert any(isinstance(layer, blurnet_tf.FixedBlur) for layer in names["defended"].layers)
 
 
 @pytest.mark.slow
@@ -50,8 +71,10 @@ def test_the_examples_of_the_benchmark_run(tmp_path: Path, monkeypatch: pytest.M
     trials = (short("shared", 2), short("per image", 2, sharing="per_image"))
     for name in ("quick", "standard"):
         monkeypatch.setitem(SUITES, name, trials)
-    monkeypatch.setattr("blurnet_tf.runs.benchmarks.CURVE", trials)
+    monkeypatch.setattr("blurnet_tf.runs.benchmarks.CURVE", trials[1:])
     monkeypatch.setattr("blurnet_tf.runs.benchmarks.AREAS", (48,))
+    monkeypatch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", (5, 40))
+    monkeypatch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)  # random plain stickers
     monkeypatch.chdir(tmp_path)
     lisa_cnn(seed=0).save("mine.keras")
     names: dict[str, Any] = {}

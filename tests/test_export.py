@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from blurnet_tf import CLASS_NAMES, RP2, export_model, load_mask
+from blurnet_tf import CLASS_NAMES, RP2, export_model, load_classifier, load_mask
 from blurnet_tf.data import synthetic
 from blurnet_tf.data.folder import resize
 from blurnet_tf.export import ENDPOINTS
@@ -42,9 +43,14 @@ def encoded(kind: str, levels: Any) -> bytes:
     return file.getvalue()
 
 
+@functools.cache
+def signs() -> Any:
+    return synthetic.test_split(1).images
+
+
 def sign(index: int, size: tuple[int, int]) -> Any:
     """A rendered sign as uint8 levels, of a size that Pillow 12 resizes in the same order as Pillow 13 does."""
-    levels = np.rint(synthetic.test_split(1).images[index] * 255).astype(np.uint8)
+    levels = np.rint(signs()[index] * 255).astype(np.uint8)
     return np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BICUBIC))
 
 
@@ -221,10 +227,14 @@ def test_the_keras_file_loads_in_safe_mode_without_custom_objects(
 
 
 def test_rp2_finds_the_same_sticker_on_the_export(models: dict[str, keras.Model], exports: Path) -> None:
-    loaded = tf.saved_model.load(exports / "tv_1e-4")
+    model, folder = models["feature_5x5"], exports / "feature_5x5"
+    loaded = tf.saved_model.load(folder)
+    files = [load_classifier(path) for path in (folder, folder / "feature_5x5.keras")]
     images, mask = synthetic.victim_split().images[:4], load_mask(ROOT / "masks" / "sticker.png")
-    target = int(np.asarray(models["tv_1e-4"](images)).argmin(1)[0])
+    target = int(np.asarray(model(images)).argmin(1)[0])
     attack = RP2(steps=3)
-    on_export = attack(lambda images: loaded.serving_default(images)["logits"], images, targets=target, mask=mask)
-    on_model = attack(models["tv_1e-4"], images, targets=target, mask=mask)
-    np.testing.assert_allclose(on_export.perturbation, on_model.perturbation, rtol=0, atol=1e-3)
+    expected = attack(model, images, targets=target, mask=mask).perturbation
+    for export in (lambda images: loaded.serving_default(images)["logits"], *files):
+        found = attack(export, images, targets=target, mask=mask).perturbation
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    assert [(classifier.size, classifier.classes) for classifier in files] == [((32, 32), 18)] * 2

@@ -5,8 +5,6 @@ from __future__ import annotations
 import doctest
 import json
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -245,23 +243,6 @@ def test_a_keras_file_gives_equal_outputs(saved: tuple[keras.Model, Array, Path]
     for name in ("fixed", "learned"):
         assert loaded.get_layer(name).get_config() == model.get_layer(name).get_config()
     assert float(loaded.losses[0]) == float(model.losses[0])
-
-
-@pytest.mark.slow
-def test_a_fresh_interpreter_reads_a_keras_file_after_importing_the_package(
-    saved: tuple[keras.Model, Array, Path], tmp_path: Path
-) -> None:
-    model, maps, path = saved
-    np.save(tmp_path / "maps.npy", maps)
-    program = (
-        "import keras, numpy, blurnet_tf\n"
-        f"model = keras.saving.load_model({str(path)!r})\n"
-        "numpy.save('outputs.npy', model(numpy.load('maps.npy')))\n"
-    )
-    command = [sys.executable, "-W", "error", "-c", program]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy"), model(maps))
 
 
 OLD_CONFIGS: dict[type[keras.layers.Layer], dict[str, Any]] = {

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from blurnet_tf.runs import locks
 from blurnet_tf.runs.locks import locked
 
-pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parent.parent
+# The file alone: the package would bring TensorFlow.
 HOLD = """
-import sys, time
+import runpy, sys
 from pathlib import Path
-from blurnet_tf.runs.locks import locked
 
+locked = runpy.run_path(sys.argv[2])["locked"]
 with locked(Path(sys.argv[1]), waiting=None) as held:
     print(held, flush=True)
     sys.stdin.readline()
@@ -24,9 +24,8 @@ with locked(Path(sys.argv[1]), waiting=None) as held:
 
 def hold(path: Path) -> "subprocess.Popen[str]":
     """Start a process that holds the lock until it reads a line."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-c", HOLD, str(path), locks.__file__]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "True\n"
     return process

@@ -1,6 +1,8 @@
 """What the Makefile starts, with a stand-in for Python that notes its calls."""
 
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import controls
+from experiments import cli, controls
 
 ROOT = Path(__file__).resolve().parent.parent
 STAND_IN = """#!/bin/sh
@@ -109,6 +111,16 @@ def test_a_program_that_fails_fails_the_target(project: Project) -> None:
     assert programs(project.make("blackbox", "VENV=", fail=True)) == [BLACKBOX]
 
 
+def test_every_program_runs_its_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(cli, "run", lambda main: started.append(main.__name__))
+    names = set(re.findall(r"-m experiments\.(\w+)", (ROOT / "Makefile").read_text()))
+    assert len(names) > 10
+    for name in names:
+        runpy.run_path(str(ROOT / "experiments" / f"{name}.py"), run_name="__main__")
+    assert started == ["main"] * len(names)
+
+
 def test_an_edited_setup_cfg_makes_a_new_environment(project: Project) -> None:
     project.make("test")
     project.age()
@@ -201,6 +213,15 @@ def test_dist_installs_what_it_needs_and_builds(project: Project) -> None:
     assert calls[2].endswith("-e .[dist]")
     assert calls[3] == "-m build --no-isolation --outdir dist"
     assert project.make("dist", "VENV=") == calls[3:]
+
+
+def test_docs_installs_what_it_needs_and_says_only_where_the_site_is(project: Project) -> None:
+    calls = project.make("docs")
+    assert programs(calls) == ["venv", "pip", "pip", "sphinx"]
+    assert calls[2].endswith("-e .[docs]")
+    assert calls[3].endswith("-W --keep-going -d build/doctrees docs build/docs")
+    assert project.make("docs", "VENV=") == calls[3:]
+    assert project.output == "build/docs/index.html\n"
 
 
 def test_the_notebook_is_run_with_what_the_tests_need(project: Project) -> None:

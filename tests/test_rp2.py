@@ -1,7 +1,9 @@
 """RP2: its trajectory against a plain implementation, its contract, and the published numbers."""
 
 import dataclasses
+import doctest
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -717,9 +719,13 @@ def test_the_published_attack_and_table_1(rp2_folder: Path, released: dict[str, 
     assert [str(one.message) for one in caught] == [
         f"Mask {path} has 21 stray pixels, neither 0 nor 255; those above 127 count as inside."
     ]
-    result = RP2(steps=300, penalty=0.002, seed=0)(
-        released["baseline"], images, targets=[12], mask=mask, labels=[STOP] * 40
-    )
+    # The attack is the example in the docstring of RP2, the only one of its module.
+    names = {"RP2": RP2, "model": released["baseline"], "images": images, "mask": mask}
+    found = doctest.DocTestFinder().find(sys.modules[RP2.__module__], extraglobs=names)
+    (example,) = (one for one in found if one.examples)
+    assert doctest.DocTestRunner().run(example, clear_globs=False) == (0, 3)
+    result = example.globs["result"]
+    assert np.all(np.argmax(released["baseline"](images), axis=1) == STOP)  # what changes is no longer a stop sign
     assert result.history["success"][-1, 0] == pytest.approx(0.9, abs=0.0251)  # one of 40 images
     attacked = result.apply(images)[0]
     paper = {"baseline": 0.9, "input_3x3": 0.875, "input_5x5": 0.675, "feature_3x3": 0.65, "feature_5x5": 0.175}

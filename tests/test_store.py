@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import multiprocessing
-import time
 from pathlib import Path
 
 import numpy as np
@@ -116,29 +114,6 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     (tmp_path / f".{CELLS[0].folder}.0123" / RECORDS).write_text("image,lab")
     fill(tmp_path, CELLS, content)
     assert {path.name for path in tmp_path.iterdir()} == {".locks", *(cell.folder for cell in CELLS)}
-
-
-def slow_fill(root: Path, log: Path) -> None:
-    def slow(cell: CellSpec) -> Content:
-        with log.open("a") as file:
-            file.write(f"{cell.name}\n")
-        time.sleep(0.2)
-        return content(cell)
-
-    fill(root, CELLS, slow)
-
-
-@pytest.mark.slow
-def test_two_runs_at_once_share_the_work(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=slow_fill, args=(tmp_path / "cells", tmp_path / "log")) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
-    assert sorted((tmp_path / "log").read_text().split()) == ["cell-0", "cell-1", "cell-2"]
-    assert visible(tmp_path / "cells") == {cell.folder for cell in CELLS}
 
 
 def test_a_cell_that_another_run_is_at_is_left_to_it_first(tmp_path: Path) -> None:

@@ -345,6 +345,7 @@ def test_the_runs_are_made_on_the_real_data(
     rp2_folder: Path, lisa_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BLURNET_DATA", str(rp2_folder.parent))
+    monkeypatch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)
     small = {
         name: dataclasses.replace(
             STUDIES[name],

@@ -16,7 +16,6 @@ import venv
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -47,6 +46,13 @@ print(json.dumps({
     "changed": int(changed.sum()),
     "outside": int((changed & (mask[..., 0] == 0)).sum()),
 }))
+"""
+
+FEW = """
+from blurnet_tf.data import synthetic
+from blurnet_tf.evaluation import attacking
+
+synthetic.VICTIM_DISTANCES, attacking.DRAWS = (30, 40), 2  # signs to attack, and random plain stickers
 """
 
 pytestmark = pytest.mark.slow
@@ -114,15 +120,6 @@ def test_the_sdist_holds_what_the_wheel_is_built_from(built: Path) -> None:
     assert not [name for name in names if name.startswith(("tests", "experiments", "examples"))]
 
 
-def run_in(environment: Path, program: str, folder: Path) -> dict[str, Any]:
-    """Run a program with the Python of an environment, which takes nothing from ours but the list of PATH."""
-    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    command = [str(python), "-I", "-W", "error", "-c", program]
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout.splitlines()[-1])
-
-
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment that has the wheel, and from ours only what the wheel needs."""
@@ -138,24 +135,13 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment
 
 
-def test_an_installed_wheel_attacks_with_its_own_mask(wheel: Path, environment: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        (points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
-        assert "blurnet = blurnet_tf.commands.main:main" in archive.read(points).decode()
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    (packages,) = environment.glob("Lib/site-packages" if os.name == "nt" else "lib/*/site-packages")
-    said = run_in(environment, PROGRAM, folder)
-    assert Path(said["file"]) == packages / "blurnet_tf" / "__init__.py"
-    assert Path(said["mask"]) == packages / "blurnet_tf" / "masks" / "sticker.png"
-    assert said["versions"] == [blurnet_tf.__version__] * 2
-    assert said["changed"] > 0
-    assert said["outside"] == 0
+def run_until(environment: Path, program: str, folder: Path, kill_at: str | None, *options: str) -> str:
+    """Run a program of the installed package, and kill it at the first line with these words; return what it said.
 
-
-def run_until(environment: Path, program: str, folder: Path, kill_at: str | None) -> str:
-    """Run a program of the installed package, and kill it at the first line with these words; return what it said."""
-    command = [str(environment / "bin" / "python"), "-I", "-u", "-c", program]
+    Its Python is that of an environment, which takes nothing from ours but the list of PATH.
+    """
+    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    command = [str(python), "-I", "-u", *options, "-c", program]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = ""
@@ -164,29 +150,71 @@ def run_until(environment: Path, program: str, folder: Path, kill_at: str | None
             if kill_at is not None and kill_at in line:
                 process.send_signal(signal.SIGKILL)
                 return said
+        wrong = process.stderr.read() if process.stderr else ""
+        assert process.wait() == 0, wrong
         assert kill_at is None, f"ended before it could be killed at {kill_at!r}: {said}"
-        assert process.wait() == 0, process.stderr.read() if process.stderr else ""
     return said
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_the_program_of_the_documentation_survives_kills(environment: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def documented() -> str:
+    """The program of the documentation, with fewer images and steps."""
     text = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(program.splitlines()) <= 15
     for much, little in (("per_class=30, test_per_class=10", "per_class=6, test_per_class=2"), ("steps=20", "steps=2")):
         assert program.count(much) == 1
         program = program.replace(much, little)
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    straight.mkdir()
-    killed.mkdir()
-    table = run_until(environment, program, straight, None)
-    run_until(environment, program, killed, "Epoch 2/2")
-    run_until(environment, program, killed, "cell 2 of 4")
-    resumed = run_until(environment, program, killed, None)
+    return FEW + program
+
+
+@pytest.fixture(scope="module")
+def first(environment: Path, documented: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """An empty folder where a process attacked a model, began the documented program, and was killed in its training.
+
+    Until it begins that, a warning is an error.
+    """
+    folder = tmp_path_factory.mktemp("elsewhere")
+    more, kill_at = f"import warnings; warnings.simplefilter('default'){documented}", "Epoch 2/2"
+    if os.name == "nt":  # there is no SIGKILL
+        more, kill_at = "", None
+    return folder, run_until(environment, PROGRAM + more, folder, kill_at, "-W", "error")
+
+
+def test_an_installed_wheel_attacks_with_its_own_mask(wheel: Path, environment: Path, first: tuple[Path, str]) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        assert "blurnet = blurnet_tf.commands.main:main" in archive.read(points).decode()
+    (packages,) = environment.glob("Lib/site-packages" if os.name == "nt" else "lib/*/site-packages")
+    said = json.loads(first[1].splitlines()[0])
+    assert Path(said["file"]) == packages / "blurnet_tf" / "__init__.py"
+    assert Path(said["mask"]) == packages / "blurnet_tf" / "masks" / "sticker.png"
+    assert said["versions"] == [blurnet_tf.__version__] * 2
+    assert said["changed"] > 0
+    assert said["outside"] == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.filterwarnings("ignore:The model takes")
+def test_the_program_of_the_documentation_survives_kills(
+    environment: Path,
+    documented: str,
+    first: tuple[Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", ())  # as they are again after the program
+    monkeypatch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 0)
+    exec(documented, {})  # undisturbed, in this process and from the sources
+    table = capsys.readouterr().out
+    killed = first[0]
+    run_until(environment, documented, killed, "cell 2 of 4")
+    resumed = run_until(environment, documented, killed, None)
     assert resumed.count("trained already") == 2
     assert "cells are there already" in resumed
     for name in ("table2.md", "table2.csv", "table2.json", "figure4.png"):
-        ours, theirs = (folder / "results" / "whitebox" / name for folder in (killed, straight))
+        ours, theirs = (folder / "results" / "whitebox" / name for folder in (killed, tmp_path))
         assert ours.read_bytes() == theirs.read_bytes(), name
-    assert (straight / "results" / "whitebox" / "table2.md").read_text() in table
+    assert (tmp_path / "results" / "whitebox" / "table2.md").read_text() in table

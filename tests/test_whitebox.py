@@ -1,10 +1,12 @@
 """The white-box experiment as a user runs it, killed and undisturbed."""
 
+import contextlib
+import dataclasses
+import io
 import json
-import os
 import re
-import subprocess
-import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,12 @@ import pytest
 
 from blurnet_tf.evaluation.records import read_records
 from blurnet_tf.runs import read_run
+from blurnet_tf.training.recipes import PRESETS
 from experiments import chaos, killed, whitebox
+from tests.makefile import told
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parent.parent
 KEYS = {
     "row", "alpha", "legitimate_accuracy", "average_success", "worst_success", "l2_dissimilarity", "union_success",
     "n_targets", "n_images",
@@ -24,38 +27,32 @@ KEYS = {
 WRITTEN = ["figure4.png", "figure4.svg", "table2.csv", "table2.json", "table2.md"]
 
 
-def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    inherited = {key: value for key, value in os.environ.items() if key != "BLURNET_DATA"}
-    return subprocess.run(
-        [
-            "make",
-            "--no-print-directory",
-            "whitebox",
-            "VENV=",
-            f"PYTHON={sys.executable}",
-            "PRESET=smoke",
-            "DATA=synthetic",
-            "VARIANT=baseline tv_1e-4",
-            "SEEDS=0 1",
-            "STEPS=1",
-            f"RESULTS={folder / 'results'}",
-            f"CHECKPOINTS={folder / 'checkpoints'}",
-            *arguments,
-        ],
-        cwd=ROOT,
-        env=inherited,
-        capture_output=True,
-        text=True,
-    )
+SETTINGS = ("PRESET=smoke", "DATA=synthetic", "VARIANT=baseline tv_1e-4", "SEEDS=0 1", "STEPS=2")
+DISTANCES, ANGLES = (15, 30, 40), (-30, 0, 15)
+N = len(DISTANCES) * len(ANGLES)
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Results and output of a small sweep without any data."""
-    folder = tmp_path_factory.mktemp("whitebox")
-    result = make(folder)
-    assert result.returncode == 0, result.stderr
-    return folder, result.stdout
+def _few_signs() -> Iterator[None]:
+    """Nine signs to attack, which fall to some targets, and few to train on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", DISTANCES)
+        patch.setattr("blurnet_tf.data.synthetic.VICTIM_ANGLES", ANGLES)
+        patch.setitem(PRESETS, "smoke", dataclasses.replace(PRESETS["smoke"], per_class=16, test_per_class=5))
+        yield
+
+
+@pytest.fixture(scope="module")
+def smoke(_few_signs: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Results and output of a small sweep without any data, by the program with what make gives it."""
+    folder, printed = tmp_path_factory.mktemp("whitebox"), io.StringIO()
+    given = told("whitebox", *SETTINGS, f"RESULTS={folder / 'results'}", f"CHECKPOINTS={folder / 'checkpoints'}")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        patch.delenv("BLURNET_DATA", raising=False)
+        patch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)
+        whitebox.main(given)
+    return folder, printed.getvalue()
 
 
 def test_every_result_is_written_and_the_table_printed(smoke: tuple[Path, str]) -> None:
@@ -68,7 +65,7 @@ def test_every_result_is_written_and_the_table_printed(smoke: tuple[Path, str]) 
     assert [row["row"] for row in rows] == ["baseline", "tv_1e-4"]
     for row in rows:
         assert set(row) >= KEYS
-        assert (row["n_targets"], row["n_images"], row["lambdas"], row["seeds"]) == (17, 40, [0.002], [0, 1])
+        assert (row["n_targets"], row["n_images"], row["lambdas"], row["seeds"]) == (17, N, [0.002], [0, 1])
 
 
 def test_the_table_is_what_the_records_say(smoke: tuple[Path, str]) -> None:
@@ -80,9 +77,10 @@ def test_the_table_is_what_the_records_say(smoke: tuple[Path, str]) -> None:
             records = read_records(cell / "records.csv")
             changed = np.array([record.adversarial_prediction != record.clean_prediction for record in records])
             averages.append(changed.mean())
-            attacks.append(changed.reshape(17, 40).mean(1))
+            attacks.append(changed.reshape(17, N).mean(1))
         assert row["average_success"] == pytest.approx(np.mean(averages))
         assert row["worst_success"] == pytest.approx(np.mean(attacks, axis=0).max())
+        assert row["worst_success"] > row["average_success"] > 0
         training = json.loads((smoke[0] / "checkpoints" / "smoke" / f"{row['row']}.json").read_text())
         assert row["legitimate_accuracy"] == training["test_accuracy"]
 
@@ -96,7 +94,7 @@ def test_a_second_run_attacks_nothing_and_gives_the_same_bytes(
     for name in WRITTEN:
         (results / name).unlink()
     arguments = ["--preset", "smoke", "--data", "synthetic", "--variant", "baseline", "tv_1e-4", "--seeds", "0", "1"]
-    arguments += ["--steps", "1", "--checkpoints", str(folder / "checkpoints"), "--results", str(results)]
+    arguments += ["--steps", "2", "--checkpoints", str(folder / "checkpoints"), "--results", str(results)]
     (results / "table2_by_lambda.md").write_text("of another run")
     whitebox.main(arguments)
     said = capsys.readouterr().out
@@ -107,15 +105,17 @@ def test_a_second_run_attacks_nothing_and_gives_the_same_bytes(
 
 
 def test_a_table_of_several_lambdas_comes_with_a_table_for_each(
-    smoke: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+    smoke: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
+    monkeypatch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)
     arguments = ["--preset", "smoke", "--data", "synthetic", "--variant", "baseline", "--penalties", "0", "0.5"]
-    arguments += ["--steps", "1", "--checkpoints", str(smoke[0] / "checkpoints"), "--results", str(tmp_path)]
+    arguments += ["--steps", "2", "--checkpoints", str(smoke[0] / "checkpoints"), "--results", str(tmp_path)]
     whitebox.main(arguments)
     (row,) = json.loads((tmp_path / "table2.json").read_text())
     parts = json.loads((tmp_path / "table2_by_lambda.json").read_text())
     assert row["lambdas"] == [0.0, 0.5]
     assert [part["lambda"] for part in parts] == [0.0, 0.5]
+    assert parts[0]["average_success"] > parts[1]["average_success"]
     assert row["average_success"] == pytest.approx(np.mean([part["average_success"] for part in parts]))
     assert row["worst_success"] == max(part["worst_success"] for part in parts)
     lines = (tmp_path / "table2_by_lambda.md").read_text().splitlines()
