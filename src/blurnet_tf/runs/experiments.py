@@ -69,8 +69,10 @@ def subject(
     if isinstance(model, Subject):
         return model
     if isinstance(model, Checkpoint):
-        network = model.model if variant is None else model.with_variant(variant)
-        facts = {} if images is None else {"confidence": confidence(network, images.images)}
+        facts: dict[str, Any] = {}
+        if images is not None:  # else no network is built
+            network = model.model if variant is None else model.with_variant(variant)
+            facts["confidence"] = confidence(network, images.images)
         return Subject(spec=model.spec(variant), row=model.row(variant, extra=facts))
     behind = f"_input_{input_blur}x{input_blur}" if input_blur else ""
     spec = ModelSpec(
