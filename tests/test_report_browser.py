@@ -166,6 +166,20 @@ def test_what_is_wide_scrolls_in_its_own_box(browser: Browser, page: Path) -> No
     assert all(overflow == "auto" and index == 0 and label for _, _, overflow, index, label in boxes)
 
 
+def test_two_models_can_be_put_beside_one_another(browser: Browser, page: Path) -> None:
+    browser.show(page, width=390)
+    shown = (
+        "[...document.querySelectorAll('.gallery th')].filter((one) => one.offsetParent).map((one) => one.innerText)"
+    )
+    assert browser.value(shown)[:3] == ["clean", "Baseline", "TV 1e-4"]
+    widths = "[...document.querySelectorAll('.gallery img')].map((one) => one.getBoundingClientRect().width)"
+    assert {round(width) for width in browser.value(widths)} <= set(range(60, 97))
+    browser.value("document.querySelector('.show-1').click()")
+    assert browser.value(shown)[:2] == ["clean", "TV 1e-4"]
+    left = "[...document.querySelectorAll('.gallery .of-1')].every((one) => !one.offsetParent)"
+    assert browser.value(left)
+
+
 def test_a_class_name_with_markup_is_shown_as_it_is(browser: Browser, page: Path) -> None:
     browser.show(page, width=1280)
     assert EVIL in browser.value("document.querySelector('#table1').innerText")

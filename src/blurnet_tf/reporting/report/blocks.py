@@ -45,13 +45,26 @@ class Picture(NamedTuple):
 
 
 class Pictures(NamedTuple):
-    """Pictures under a heading: `small` ones of 32x32 pixels beside one another, figures, or a `wide` figure."""
+    """Figures under a heading, or a `wide` one."""
 
     title: str
     pictures: Sequence[Picture]
-    note: str = ""
-    small: bool = False
     wide: bool = False
+
+
+class Column(NamedTuple):
+    """What a model makes of the signs of a gallery: a picture for each of its rows, `None` for an empty place."""
+
+    title: str
+    note: str
+    pictures: Sequence[Picture | None]
+
+
+class Gallery(NamedTuple):
+    """Small pictures in columns, which a reader may hide, so that two models stand beside one another."""
+
+    caption: str
+    columns: Sequence[Column]
 
 
 class Panel(NamedTuple):

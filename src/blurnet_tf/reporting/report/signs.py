@@ -16,8 +16,9 @@ from blurnet_tf.data.folder import levels
 from blurnet_tf.evaluation import metrics
 from blurnet_tf.models import layer_weights, weights_sha256
 from blurnet_tf.models.inspection import read_keras_file
+from blurnet_tf.models.zoo import known_models, load_model
 from blurnet_tf.numerics import dissimilarity
-from blurnet_tf.reporting.report.blocks import Absent, Picture, Pictures, Text, png_uri
+from blurnet_tf.reporting.report.blocks import Absent, Column, Gallery, Picture, Text, png_uri
 from blurnet_tf.reporting.rows import WhiteBoxRow
 from blurnet_tf.reporting.run_tables import Counted
 from blurnet_tf.runs.run import RunRow
@@ -38,15 +39,19 @@ def sign_blocks(white_box: Counted[WhiteBoxRow], checkpoints: Path) -> list[Any]
     text = (
         f"{len(shown)} of the {len(names)} signs, evenly spread over their list, under the attack that changes most "
         "predictions of each model. Below each sign the class that the model sees, and how sure it is of it; red and "
-        "bold: changed by the attack."
+        "bold: changed by the attack. Untick models to see two of them beside one another."
     )
     signs = [Picture(image_uri(clean[name]), f"clean sign {name}", name) for name in (names[index] for index in shown)]
-    blocks: list[Any] = [Text(sentences=[text]), Pictures(title="Clean", pictures=signs, small=True)]
-    missing: list[str] = []
+    columns, refused, missing = [Column("clean", "", [None, *signs])], [], []
     for row, counted in zip(white_box.run.rows, white_box.rows, strict=True):
-        block, sure = _row(white_box, row, counted, shown, checkpoints)
-        blocks.append(block)
-        missing += [] if sure else [row.title]
+        found, sure = _row(white_box, row, counted, shown, checkpoints)
+        if isinstance(found, Column):
+            columns.append(found)
+            missing += [] if sure else [row.title]
+        else:
+            refused.append(found)
+    caption = "The same signs as each model is attacked"
+    blocks: list[Any] = [Text(sentences=[text]), Gallery(caption=caption, columns=columns), *refused]
     if missing:
         cause = "the checkpoint is not there, or is another one now. `make whitebox` makes it."
         blocks.append(Absent(sentence=f"No confidences for {', '.join(missing)}: {cause}"))
@@ -55,8 +60,8 @@ def sign_blocks(white_box: Counted[WhiteBoxRow], checkpoints: Path) -> list[Any]
 
 def _row(
     white_box: Counted[WhiteBoxRow], row: RunRow, counted: WhiteBoxRow, shown: Sequence[int], checkpoints: Path
-) -> tuple[Any, bool]:
-    """Return the pictures of a row, and whether they say how sure the model is."""
+) -> tuple[Column | Absent, bool]:
+    """Return the column of a row, or why there is none; and whether it says how sure the model is."""
     names = white_box.run.class_names
     target = names.index(counted.worst_target)
 
@@ -75,9 +80,9 @@ def _row(
         return Absent(sentence=f"{row.title}: the stored sticker does not give the signs that were scored."), True
     model = _find_model(row, checkpoints)
     sure = None if model is None else np.asarray(keras.ops.softmax(model(adversarial)), np.float32)
-    pictures = []
-    if perturbation.ndim == 3:  # one for all images
-        pictures.append(Picture(image_uri(0.5 + perturbation), f"the sticker against {row.title}, on grey", "sticker"))
+    shared = perturbation.ndim == 3  # one for all images
+    grey = f"the sticker against {row.title}, on grey"
+    pictures = [Picture(image_uri(0.5 + perturbation), grey, "sticker") if shared else None]
     for place in shown:
         record, seen = records[place], names[records[place].adversarial_prediction]
         says = "" if sure is None else f"{100 * sure[place, record.adversarial_prediction]:.0f}%"
@@ -85,7 +90,7 @@ def _row(
         alt = f"attacked sign {record.image}, seen as {seen}"
         pictures.append(Picture(image_uri(adversarial[place]), alt, seen, says, changes))
     note = f"towards {counted.worst_target}, lambda {counted.worst_lambda:g}, seed {cell.records[0].seed}"
-    return Pictures(title=row.title, pictures=pictures, note=note, small=True), sure is not None
+    return Column(title=row.title, note=note, pictures=pictures), sure is not None
 
 
 def image_uri(image: NDArray[np.float32]) -> str:
@@ -97,10 +102,13 @@ def image_uri(image: NDArray[np.float32]) -> str:
 
 
 def _find_model(row: RunRow, checkpoints: Path) -> keras.Model | None:
-    """Return the model of a row from its checkpoint; `None` if that is not there, or is another one now."""
+    """Return the model of a row: of the zoo, or from its checkpoint; `None` if that is absent, or another one now."""
+    for entry in known_models():
+        if entry.weights_sha256 == row.weights_sha256:
+            return load_model(entry.name, dataset=entry.dataset, seed=entry.seed)
     recorded = Path(row.checkpoint)
     for path in (checkpoints.joinpath(*recorded.parts[1:]), recorded):
-        if path.is_file():
+        if path.suffix == ".keras" and path.is_file():
             model = read_keras_file(path)
             if weights_sha256(layer_weights(model)) == row.weights_sha256:
                 return model

@@ -139,7 +139,7 @@ def _white_box_differs(white_box: WhiteBox) -> dict[str, Any]:
         f"Table 2: one training a row, seed {listed(seeds)}. Two trainings differ by more than two attacks do, and the "
         "intervals do not know of it.": len(seeds) == 1,
         "Table 2: without the non-printability score that Eq. 2 has. In our runs it lowers the average success from "
-        "42% to 23 or 27%, and brings the L2 dissimilarity to the paper's: see docs/reproduction.md.": (
+        "42% to 23 or 27%, and brings the dissimilarity to the paper's: see docs/reproduction.md.": (
             nps_mode(run.attack) is None
         ),
         "Table 2 has a row of RP2's released weights that the paper has not. What they were trained on is not known, "
