@@ -43,7 +43,7 @@ def add_attack(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--palette", type=Path, help="printable colours, with --nps (default: that of the data)")
     parser.add_argument("--nps", choices=("original", "corrected"), help="add a non-printability score")
     parser.add_argument("--steps", type=positive, help="steps of the attack (default: the preset's)")
-    parser.add_argument("--penalties", type=number, nargs="+", help="lambdas (default: the preset's)")
+    parser.add_argument("--lambdas", dest="penalties", type=number, nargs="+", help="of Eq. 2 (default: the preset's)")
     parser.add_argument("--seeds", type=natural, nargs="+", default=[0], help="seeds of the attack")
 
 

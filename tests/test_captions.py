@@ -63,7 +63,7 @@ def test_the_sentence_of_figure_3_says_what_to_compare_with() -> None:
 def test_the_sentence_of_figure_4_has_the_means() -> None:
     records = [BLANK, dataclasses.replace(BLANK, target=17, adversarial_prediction=14, dissimilarity=0.35)]
     assert dissimilarity_sentence(records, {"a": "A"}) == (
-        "Mean attack success, and the L2 dissimilarity it takes: A 50.0% at 0.300."
+        "Mean attack success, and the dissimilarity it takes: A 50.0% at 0.300."
     )
 
 

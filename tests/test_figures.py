@@ -76,7 +76,7 @@ def test_each_attack_is_a_point_and_each_model_has_its_mean() -> None:
     rows = ("baseline", "tv_1e-4")
     figure = dissimilarity_figure(attack_records(rows), titles={"baseline": "Baseline", "tv_1e-4": "TV"})
     (axis,) = figure.axes
-    assert (axis.get_xlabel(), axis.get_ylabel()) == ("L2 dissimilarity (Eq. 1)", "attack success rate (%)")
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("dissimilarity (Eq. 1)", "attack success rate (%)")
     assert len(axis.collections) == 4
     for points, mean in (axis.collections[:2], axis.collections[2:]):
         np.testing.assert_allclose(points.get_offsets(), [(0.2, 25), (0.3, 75), (0.2, 50), (0.3, 100)], rtol=1e-12)

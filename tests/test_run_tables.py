@@ -75,7 +75,7 @@ def test_table_1_as_markdown(tmp_path: Path) -> None:
     assert len({len(line) for line in lines}) == 1
     assert cells_of(counted.markdown)[0] == [
         "", "accuracy", "paper", "attack success", "paper", "confidence", "target reached",
-        "L2 dissimilarity", "n", "white",
+        "dissimilarity", "n", "white paint",
     ]  # fmt: skip
     assert cells_of(counted.markdown)[6] == [
         "5x5 filter on L1 feature maps", "100.0 [51.0, 100.0]", "87.5", "25.0 [4.6, 69.9]", "17.5", "-", "25.0",
@@ -89,12 +89,12 @@ def test_table_1_as_markdown(tmp_path: Path) -> None:
 MARKDOWN = """\
 <caption>
 
-Beside the paper: accuracy on the test split, average and worst attack success, L2 dissimilarity.
+Beside the paper: accuracy on the test split, average and worst attack success, dissimilarity.
 
-|         |  alpha | accuracy | paper | diff. | average | paper | diff. | worst | paper | diff. |    L2 | paper |  diff. |
-|---------|-------:|---------:|------:|------:|--------:|------:|------:|------:|------:|------:|------:|------:|-------:|
-| TV 1e-4 | 0.0001 |     90.0 |  85.6 |  +4.4 |    37.5 |   7.9 | +29.6 |  50.0 |  17.5 | +32.5 | 0.250 | 0.224 | +0.026 |
-| mine    |      - |     90.0 |     - |     - |    37.5 |     - |     - |  50.0 |     - |     - | 0.250 |     - |      - |
+|         |  alpha | accuracy | paper | diff. | average | paper | diff. | worst | paper | diff. | dissimilarity | paper |  diff. |
+|---------|-------:|---------:|------:|------:|--------:|------:|------:|------:|------:|------:|--------------:|------:|-------:|
+| TV 1e-4 | 0.0001 |     90.0 |  85.6 |  +4.4 |    37.5 |   7.9 | +29.6 |  50.0 |  17.5 | +32.5 |         0.250 | 0.224 | +0.026 |
+| mine    |      - |     90.0 |     - |     - |    37.5 |     - |     - |  50.0 |     - |     - |         0.250 |     - |      - |
 
 The attacks, with their intervals: average and worst success, all of them together, and the target reached.
 
@@ -105,7 +105,7 @@ The attacks, with their intervals: average and worst success, all of them togeth
 
 Without an attack: accuracy on the test split and on the signs that are attacked, and the floor.
 
-|         |              test |  n |    attacked signs | n | confidence |            white |           black | random | at most |
+|         |              test |  n |    attacked signs | n | confidence |      white paint |           black | random | at most |
 |---------|------------------:|---:|------------------:|--:|-----------:|-----------------:|----------------:|-------:|--------:|
 | TV 1e-4 | 90.0 [59.6, 98.2] | 10 | 75.0 [30.1, 95.4] | 4 |          - | 25.0 [4.6, 69.9] | 0.0 [0.0, 49.0] |   25.0 |    50.0 |
 | mine    | 90.0 [59.6, 98.2] | 10 | 75.0 [30.1, 95.4] | 4 |          - | 25.0 [4.6, 69.9] | 0.0 [0.0, 49.0] |   25.0 |    50.0 |
@@ -118,7 +118,7 @@ Without an attack: accuracy on the test split and on the signs that are attacked
 OVER_SEEDS = """\
 Figures above are means over the seeds of the attack. From the least to the most of them:
 
-|          |      average |        worst |        union |             L2 | seeds |
+|          |      average |        worst |        union |  dissimilarity | seeds |
 |----------|-------------:|-------------:|-------------:|---------------:|------:|
 | Baseline | 25.0 to 31.2 | 25.0 to 75.0 | 75.0 to 75.0 | 0.100 to 0.200 |     2 |
 """
@@ -210,16 +210,26 @@ def test_the_table_of_studies(tmp_path: Path) -> None:
     counted = study_table(stored)
     success, model = (cells_of(table.markdown) for table in counted.tables)
     assert success[0] == [
-        "run", "change", "accuracy", "average", "worst", "worst target", "union", "L2", "white", "TV", "TV/F",
+        "run", "change", "accuracy", "average", "worst", "worst target", "union", "dissimilarity", "white paint", "TV",
+        "TV/F",
     ]  # fmt: skip
     assert success[2] == [
         "run__first", "none", "96.0", "50.0 [15.0, 85.0]", "75.0 [30.1, 95.4]", EVIL, "75.0", "0.235", "25.0", "26.8",
         "0.625",
     ]  # fmt: skip
-    assert model[0] == ["run", "average", "kernel TV/W", "high-pass", "recall", "classes", "as trained", "L2 stacked"]
+    assert model[0] == [
+        "run",
+        "average",
+        "kernel TV/W",
+        "high-pass",
+        "recall",
+        "classes",
+        "as trained",
+        "dissimilarity, stacked",
+    ]
     assert model[2] == ["run__first", "50.0", "2.346", "81.2", "40.0", "17", "50.0", "0.250"]
     assert model[3][2:] == ["-"] * 6  # of an older release, which measured less
-    for told in ("Kernel TV/W", "high-pass", "Recall", "classes", "L2 stacked"):
+    for told in ("Kernel TV/W", "high-pass", "Recall", "classes", "Dissimilarity, stacked"):
         assert told in " ".join(counted.tables[1].notes)
     first, second = (flat(row) for row in counted.rows)
     assert {name: first[name] for name in more} == more
@@ -234,7 +244,7 @@ def test_a_users_own_model(tmp_path: Path) -> None:
     assert markdown.startswith(f"{OWN}, white box: 4 images (rendered signs), 3 targets, lambda 0.002, 5 steps, seed 0")
     assert (lines[OWN], lines["average attack success"]) == ("measured", "50.0 [15.0, 85.0]")
     assert lines[f"worst attack success: {EVIL}"] == "75.0 [30.1, 95.4]"
-    assert (lines["target reached, average"], lines["L2 dissimilarity (Eq. 1, no per cent)"]) == ("50.0", "0.235")
+    assert (lines["target reached, average"], lines["dissimilarity (Eq. 1, no per cent)"]) == ("50.0", "0.235")
     assert "paper" not in markdown.lower()
     markdown = model_table(shown).markdown
     assert [line[0] for line in cells_of(markdown)[2:]] == [OWN, "Input filter 3x3"]

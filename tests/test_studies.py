@@ -317,7 +317,7 @@ def test_the_stickers_of_another_row_are_those_that_it_wears_itself(runs: dict[s
 
 def written(runs: list[StoredRun]) -> list[dict[str, Any]]:
     markdown = write_tables(merged(runs))
-    assert "L2 stacked" in markdown
+    assert "dissimilarity, stacked" in markdown
     place = runs[0].folder
     rows: list[dict[str, Any]] = json.loads((place / "runs.json").read_text())
     with (place / "runs.csv").open(newline="") as file:

@@ -108,7 +108,7 @@ def test_a_table_of_several_lambdas_comes_with_a_table_for_each(
     smoke: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     monkeypatch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)
-    arguments = ["--preset", "smoke", "--data", "synthetic", "--variant", "baseline", "--penalties", "0", "0.5"]
+    arguments = ["--preset", "smoke", "--data", "synthetic", "--variant", "baseline", "--lambdas", "0", "0.5"]
     arguments += ["--steps", "2", "--checkpoints", str(smoke[0] / "checkpoints"), "--results", str(tmp_path)]
     whitebox.main(arguments)
     (row,) = json.loads((tmp_path / "table2.json").read_text())

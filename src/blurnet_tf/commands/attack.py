@@ -19,7 +19,15 @@ import numpy as np
 
 from blurnet_tf.attacks import NPS, RP2, load_mask, load_palette
 from blurnet_tf.attacks.masks import bundled
-from blurnet_tf.commands.arguments import add_classifier_arguments, named_model, natural, number, positive, show
+from blurnet_tf.commands.arguments import (
+    add_classifier_arguments,
+    class_names,
+    named_model,
+    natural,
+    number,
+    positive,
+    show,
+)
 from blurnet_tf.commands.files import check_folder, check_same_size, save_image
 from blurnet_tf.data.folder import levels, load_folder
 from blurnet_tf.evaluation.provenance import environment
@@ -29,7 +37,7 @@ from blurnet_tf.files import replaced_folder, sha256, write_json
 from blurnet_tf.reporting.rows import transfer_row
 from blurnet_tf.reporting.run_tables import attack_table
 from blurnet_tf.reporting.tables import flat, write_table
-from blurnet_tf.signs import class_index, find_class_names
+from blurnet_tf.signs import class_index
 from blurnet_tf.training.precision import make_deterministic
 
 NAME = "attack"
@@ -45,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--target", required=True, metavar="NAME", help="wanted class, a name or an index")
     add("--mask", type=Path, metavar="FILE", help="image of the mask (default: the bundled sticker, for 32x32 images)")
     add("--steps", type=positive, default=300, help="steps of the attack (default: 300)")
-    add("--penalty", type=number, default=0.002, help="lambda, the weight of the norm (default: 0.002)")
+    add("--lambda", dest="penalty", type=number, default=0.002, help="weight of the norm, Eq. 2 (default: 0.002)")
     add("--seed", type=natural, default=0, help="seed of the attack (default: 0)")
     add("--nps", choices=("original", "corrected"), help="add a non-printability score")
     add("--palette", type=Path, metavar="FILE", help="printable colours, with --nps (default: the bundled ones)")
@@ -73,7 +81,7 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
     classifier, names = named_model(options)
     victims = load_folder(options.images, label=options.label, class_names=names)
     outputs = classifier.check(victims.images).shape[1]
-    find_class_names(options.model, options.labels, outputs=outputs)  # again, for a file that does not say how many
+    class_names(options, classifier, outputs=outputs)  # again, for a file that does not say how many
     target = class_index(options.target, names)
     mask_path = options.mask or bundled("sticker.png")
     mask = load_mask(mask_path)
@@ -84,7 +92,7 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
     progress = False if options.json else None
     result = attack(classifier, victims.images, targets=target, mask=mask, labels=victims.labels, progress=progress)
     if not np.isfinite(result.perturbation).all():
-        raise ValueError("The attack must stay finite: lower --penalty. Received: NaN or infinity in the perturbation")
+        raise ValueError("The attack must stay finite: lower --lambda. Received: NaN or infinity in the perturbation")
     adversarial = result.apply(victims.images)[0]
     name = classifier.name
     records = score(classifier, victims, adversarial, attack=attack, source=name, victim=name, target=target)

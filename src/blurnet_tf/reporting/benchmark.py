@@ -36,7 +36,7 @@ from blurnet_tf.runs.threat_model import ThreatModel
 
 CHECK_NOTE = (
     "Per cent of the signs whose prediction changes; test: accuracy on the held-out images; signs: on the clean signs. "
-    "White, any colour: plain paint in the mask, without an attack; any: the worst of white, black and 20 random "
+    "White paint, any colour: plain paint in the mask, without an attack; any: the worst of white, black and 20 random "
     "colours. Shared: the strongest sticker for all signs; per image: one for each sign; no gradient: the strongest "
     "attack that takes none; transfer: stickers made on the other models; held out: a sticker on signs that the attack "
     "had not seen; whole sign: the octagon painted. Union: signs that anything inside the sticker mask breaks, plain "
@@ -127,7 +127,7 @@ def benchmark(
     Args:
         model: A function from images, float32 (n, H, W, 3) in [0, 1], to logits (n, classes); a Keras model; the path
             of a SavedModel folder or of a `.keras` file; what `load_classifier` or `train_variant` returns; or the name
-            of a model in `checkpoints`, such as "lisa/baseline".
+            of a model in `checkpoints`, such as "lisa/depthwise_5x5", or of one of the zoo, such as "baseline".
         dataset: The name of a data set, or what `load_dataset` returns: whose victims wear the stickers. It is not
             looked for where the threat model has images of its own.
         threat_model: Mask, images, colours and what the attacker knows; see `ThreatModel`.
@@ -234,7 +234,7 @@ def _summary(stored: StoredRun, rows: Sequence[CheckRow]) -> Table:
     run = stored.run
     columns: list[Column] = [
         ("", Cell, "title"), ("test", number_cell, "test_accuracy"), ("signs", number_cell, "accuracy"),
-        ("white", number_cell, "floor_white"), ("any colour", number_cell, "floor_worst"),
+        ("white paint", number_cell, "floor_white"), ("any colour", number_cell, "floor_worst"),
         ("shared", number_cell, "shared"), ("per image", number_cell, "per_image"),
         ("no gradient", number_cell, "gradient_free"), ("transfer", number_cell, "transfer"),
         ("held out", number_cell, "held_out"), ("whole sign", number_cell, "large"), ("union", _interval, "union"),

@@ -50,7 +50,7 @@ def _white_box(counted: Counted[WhiteBoxRow], row: WhiteBoxRow) -> str:
     caption = (
         f"Table 2, white box: RP2 with full knowledge of the model, on {row.n_images} signs "
         f"({counted.run.data['title']}), {row.n_targets} targets, {attack_words(counted.stored)}, preset "
-        f"{counted.run.preset}. L2 dissimilarity {row.l2_dissimilarity.mean:.3f}."
+        f"{counted.run.preset}. Dissimilarity (Eq. 1) {row.l2_dissimilarity.mean:.3f}."
     )
     lines = (
         ("accuracy on the test split", row.legitimate_accuracy, row.paper.legitimate_accuracy),

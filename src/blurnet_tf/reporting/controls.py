@@ -21,7 +21,7 @@ from blurnet_tf.runs.run import RunRow, StoredRun, find_run
 
 NOTE = (
     "Per cent, the mean over the training seeds, in brackets the least and the most of them. Test: accuracy on the "
-    "held-out images. White: predictions that plain white paint in the sticker mask changes, without an attack; "
+    "held-out images. White paint: predictions that plain white paint in the sticker mask changes, without an attack; "
     "shared, per image, union: as in `make check`, in the same mask, by the attacks that every training was tried "
     "with. Signs: held-out signs of one class, one sticker for each. The others are of the seeds that were tried so, "
     "often the first alone. All: the union of the whole suite. 48 to 144: one sticker for each photograph in two bars "
@@ -81,9 +81,9 @@ def control_table(stored: StoredRun) -> Counted[ControlRow]:
     names = dict.fromkeys(row.extra["row"] for row in models)
     rows = [_row([one for one in models if one.extra["row"] == name], counts, alike, on_signs, areas) for name in names]
     success: list[Column] = [
-        ("", Cell, "title"), ("test", spread_cell, "test_accuracy"), ("white", spread_cell, "floor_white"),
+        ("", Cell, "title"), ("test", spread_cell, "test_accuracy"), ("white paint", spread_cell, "floor_white"),
         ("shared", spread_cell, "shared"), ("per image", spread_cell, "per_image"), ("union", spread_cell, "union"),
-        ("all", spread_cell, "union_all"), ("signs: white", spread_cell, "signs_white"),
+        ("all", spread_cell, "union_all"), ("signs: white paint", spread_cell, "signs_white"),
         ("signs: per image", spread_cell, "signs_per_image"),
         *((f"{area}", spread_cell, f"bars_{area}") for area in AREAS), ("half", count_cell, "half_bars"),
         ("flags", lambda flags: Cell(", ".join(flags) or DASH), "flags"),

@@ -28,11 +28,11 @@ def curve_table(stored: StoredRun) -> Counted[CurveRow]:
         raise ValueError("A curve needs attacks at some areas. Received: none")
     columns: list[Column] = [
         ("", Cell, "title"), ("mask", Cell, "family"), ("pixels", count_cell, "area"),
-        ("white", number_cell, "floor_white"), ("any colour", number_cell, "floor_worst"),
+        ("white paint", number_cell, "floor_white"), ("any colour", number_cell, "floor_worst"),
         ("shared", number_cell, "shared"), ("per image", number_cell, "per_image"),
     ]  # fmt: skip
     halves: list[Column] = [
-        ("", Cell, "title"), ("mask", Cell, "family"), ("white", count_cell, "floor_white"),
+        ("", Cell, "title"), ("mask", Cell, "family"), ("white paint", count_cell, "floor_white"),
         ("shared", count_cell, "shared"), ("per image", count_cell, "per_image"),
     ]  # fmt: skip
     caption = f"Success by sticker area: {stored.run.data['n']} signs ({stored.run.data['title']})"

@@ -105,7 +105,7 @@ def dissimilarity_figure(records: Sequence[Record], *, titles: Mapping[str, str]
         kind: dict[str, Any] = {"c": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
         axis.scatter(distances, successes, s=13, alpha=0.6, linewidths=0, zorder=2, **kind)
         axis.scatter(distance, 100 * success, s=46, edgecolors="white", linewidths=0.7, zorder=3, label=label, **kind)
-    axis.set(xlabel="L2 dissimilarity (Eq. 1)", ylabel="attack success rate (%)", ylim=(-3, 103))
+    axis.set(xlabel="dissimilarity (Eq. 1)", ylabel="attack success rate (%)", ylim=(-3, 103))
     axis.grid(visible=True)
     figure.legend(
         title="small: one attack; large: the mean of a model", loc="outside lower center",
@@ -126,7 +126,7 @@ def dissimilarity_sentence(records: Sequence[Record], titles: Mapping[str, str])
     for name, title in titles.items():
         success, distance = _means([record for record in records if record.victim == name])
         parts.append(f"{title} {percent(success)} at {distance:.3f}")
-    return f"Mean attack success, and the L2 dissimilarity it takes: {', '.join(parts)}."
+    return f"Mean attack success, and the dissimilarity it takes: {', '.join(parts)}."
 
 
 @look()

@@ -36,7 +36,7 @@ CAPTIONS: dict[str, str] = {
     "figure2": "Spectra of the maps of the first layer that the attack changes most: clean, attacked, the difference, "
     "and the difference behind the 5x5 blur.",
     "figure3": "Spectra of the maps of the second layer that vary most, on the clean sign.",
-    "figure4": "L2 dissimilarity against attack success of white-box attacks. Lower and to the right is better.",
+    "figure4": "Dissimilarity against attack success of white-box attacks. Lower and to the right is better.",
     "filters": "What the blurs and the first layers pass at each frequency.",
     "variants": "Share of high frequencies in the maps that the second layer sees, for each variant on the same signs.",
 }

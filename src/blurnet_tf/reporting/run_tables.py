@@ -32,13 +32,13 @@ CHANGED = (
     "lambda; union, or any target: signs that at least one attack changes."
 )
 SUCCESS_NOTE = (
-    f"Per cent; L2 is Eq. 1, the mean of `||x - x_adv||_2 / ||x_adv||_2`. {CHANGED} Target reached: signs taken for "
-    "the target, the mean over the attacks and the most. Std: the standard deviation of success over the attacks. "
-    "Confidence: the probability of the predicted class, the mean over the clean signs. In brackets the 95% Wilson "
-    "interval for the number of signs, since attacks on the same sign are not independent; that of the worst attack "
-    "does not allow for its being chosen on these signs. Floor: predictions that plain white or black stickers change, "
-    "and random ones, the mean over their draws and the most. Paper: arXiv:1908.02256v1, Table 2; diff.: measured less "
-    "the paper's, in points."
+    f"Per cent; dissimilarity is Eq. 1, the mean of `||x - x_adv||_2 / ||x_adv||_2`. {CHANGED} Target reached: signs "
+    "taken for the target, the mean over the attacks and the most. Std: the standard deviation of success over the "
+    "attacks. Confidence: the probability of the predicted class, the mean over the clean signs. In brackets the 95% "
+    "Wilson interval for the number of signs, since attacks on the same sign are not independent; that of the worst "
+    "attack does not allow for its being chosen on these signs. Floor: predictions that plain white or black stickers "
+    "change, and random ones, the mean over their draws and the most. Paper: arXiv:1908.02256v1, Table 2; diff.: "
+    "measured less the paper's, in points."
 )
 
 
@@ -68,14 +68,14 @@ def table_1(stored: StoredRun) -> Counted[TransferRow]:
         ("attack success", share_cell, "attack_success paper_attack_success"),
         ("paper", number_cell, "paper_attack_success"), ("confidence", number_cell, "confidence"),
         ("target reached", number_cell, "target_reached"),
-        ("L2 dissimilarity", distance_cell, "l2_dissimilarity"), ("n", count_cell, "n"),
-        ("white", number_cell, "floor_white"),
+        ("dissimilarity", distance_cell, "l2_dissimilarity"), ("n", count_cell, "n"),
+        ("white paint", number_cell, "floor_white"),
     ]  # fmt: skip
     notes = {
         INTERVAL: True,
         "Attack success: attacked signs that are not classified as what they are, so that errors on clean signs count "
-        "too. The attack saw the baseline alone. White: predictions that plain white paint in the same mask changes, "
-        "without any attack. Confidence: the probability of the predicted class, the mean over the clean signs. Paper: "
+        "too. The attack saw the baseline alone. White paint: predictions that it changes in the same mask, without "
+        "an attack. Confidence: the probability of the predicted class, the mean over the clean signs. Paper: "
         "arXiv:1908.02256v1, Table 1.": True,
         "On rendered signs a filter has little to defend against: the stickers move few of them, and white paint "
         "nearly as many (docs/experiments.md). The paper's effect shows on RP2's photographs: `make data`, then "
@@ -96,7 +96,8 @@ def table_2(stored: StoredRun) -> Counted[WhiteBoxRow]:
     beside: list[Column] = [
         ("", Cell, "title"), ("alpha", exact_cell, "alpha"),
         *_beside_the_paper("accuracy", "legitimate_accuracy"), *_beside_the_paper("average", "average_success"),
-        *_beside_the_paper("worst", "worst_success"), *_beside_the_paper("L2", "l2_dissimilarity", scale=1, digits=3),
+        *_beside_the_paper("worst", "worst_success"),
+        *_beside_the_paper("dissimilarity", "l2_dissimilarity", scale=1, digits=3),
     ]  # fmt: skip
     attacks: list[Column] = [
         ("", Cell, "title"), ("average", share_cell, "average_success"), ("std", number_cell, "success_deviation"),
@@ -111,12 +112,12 @@ def table_2(stored: StoredRun) -> Counted[WhiteBoxRow]:
     without: list[Column] = [
         ("", Cell, "title"), ("test", share_cell, "legitimate_accuracy"), ("n", count_cell, "n_test"),
         ("attacked signs", share_cell, "victim_accuracy"), ("n", count_cell, "n_images"),
-        ("confidence", number_cell, "confidence"), ("white", share_cell, "floor_white"),
+        ("confidence", number_cell, "confidence"), ("white paint", share_cell, "floor_white"),
         ("black", share_cell, "floor_black"), ("random", number_cell, "floor_random"),
         ("at most", number_cell, "floor_random_worst"),
     ]  # fmt: skip
     captions = {
-        "Beside the paper: accuracy on the test split, average and worst attack success, L2 dissimilarity.": beside,
+        "Beside the paper: accuracy on the test split, average and worst attack success, dissimilarity.": beside,
         "The attacks, with their intervals: average and worst success, all of them together, and the target "
         "reached.": attacks,
         "Without an attack: accuracy on the test split and on the signs that are attacked, and the floor.": without,
@@ -139,13 +140,13 @@ def white_box_tables(white_box: Counted[WhiteBoxRow]) -> list[Table]:
         ("paper", number_cell, "paper.average_success"),
         ("worst success", share_cell, "worst_success paper.worst_success"),
         ("paper", number_cell, "paper.worst_success"), ("worst target", Cell, "worst_target"),
-        ("any target", share_cell, "union_success"), ("L2 dissimilarity", distance_cell, "l2_dissimilarity"),
+        ("any target", share_cell, "union_success"), ("dissimilarity", distance_cell, "l2_dissimilarity"),
         ("paper", distance_cell, "paper.l2_dissimilarity"),
     ]  # fmt: skip
     floor: list[Column] = [
         ("model", Cell, "title"), ("accuracy on the signs", share_cell, "victim_accuracy"),
         ("confidence", number_cell, "confidence"),
-        ("white sticker", share_cell, "floor_white"), ("black sticker", share_cell, "floor_black"),
+        ("white paint", share_cell, "floor_white"), ("black paint", share_cell, "floor_black"),
         ("random", number_cell, "floor_random"), ("at most", number_cell, "floor_random_worst"),
         ("target reached", number_cell, "target_reached_average"), ("at most", number_cell, "target_reached_worst"),
         ("std of success", number_cell, "success_deviation"),
@@ -167,7 +168,7 @@ def table_2_by_lambda(stored: StoredRun) -> Counted[LambdaRow]:
         ("", Cell, "attacked.title"), ("lambda", exact_cell, "penalty"),
         ("average", share_cell, "attacked.average_success"), ("worst", share_cell, "attacked.worst_success"),
         ("worst attack", Cell, "attacked.worst_target"), ("union", share_cell, "attacked.union_success"),
-        ("L2", distance_cell, "attacked.l2_dissimilarity"),
+        ("dissimilarity", distance_cell, "attacked.l2_dissimilarity"),
     ]  # fmt: skip
     caption = f"Each lambda alone. {_table_2_caption(stored, [row.attacked for row in rows])}" if rows else ""
     return _counted(stored, rows, columns_table(caption, rows, columns, [SUCCESS_NOTE]))
@@ -200,8 +201,8 @@ def study_table(stored: StoredRun) -> Counted[StudyRow]:
         ("run", Cell, "run"), ("change", lambda change: Cell(change, left=True), "change"),
         ("accuracy", number_cell, "attacked.legitimate_accuracy"), ("average", share_cell, "attacked.average_success"),
         ("worst", share_cell, "attacked.worst_success"), ("worst target", Cell, "attacked.worst_target"),
-        ("union", number_cell, "attacked.union_success"), ("L2", distance_cell, "attacked.l2_dissimilarity"),
-        ("white", number_cell, "attacked.floor_white"),
+        ("union", number_cell, "attacked.union_success"), ("dissimilarity", distance_cell, "attacked.l2_dissimilarity"),
+        ("white paint", number_cell, "attacked.floor_white"),
         ("TV", functools.partial(number_cell, scale=1), "total_variation"),
         ("TV/F", distance_cell, "relative_total_variation"),
     ]  # fmt: skip
@@ -210,11 +211,11 @@ def study_table(stored: StoredRun) -> Counted[StudyRow]:
         ("kernel TV/W", distance_cell, "kernel_relative_total_variation"),
         ("high-pass", number_cell, "kernel_high_pass"),
         ("recall", number_cell, "least_recall"), ("classes", count_cell, "classes_predicted"),
-        ("as trained", number_cell, "accuracy_as_trained"), ("L2 stacked", distance_cell, "l2_stacked"),
+        ("as trained", number_cell, "accuracy_as_trained"), ("dissimilarity, stacked", distance_cell, "l2_stacked"),
     ]  # fmt: skip
     note = (
         f"{CHANGED} Each run changes one thing against the first of its variant; average and worst are over the "
-        "targets. White: predictions that a plain white sticker changes. TV: Eq. 4 on the first layer's maps of the "
+        "targets. White paint: predictions that it changes. TV: Eq. 4 on the first layer's maps of the "
         "test images, the mean over images and channels; TV/F: the same divided by the mean sum of |F|, which no "
         "scaling of the maps changes. docs/reproduction.md reads them."
     )
@@ -222,7 +223,7 @@ def study_table(stored: StoredRun) -> Counted[StudyRow]:
         "Kernel TV/W: the total variation of the first layer's weights over the sum of |W|; high-pass: the share of "
         "their energy above a quarter of a cycle a pixel. Recall: of the class that is found worst on the test images; "
         "classes: how many are predicted at all. As trained: the accuracy on images as large as in the training, if "
-        "that was another scale. L2 stacked: Eq. 1 with one norm over all images."
+        "that was another scale. Dissimilarity, stacked: Eq. 1 with one norm over all images."
     )
     first = rows[0].attacked
     caption = f"{len(rows)} runs: {first.n_images} signs ({stored.run.data['title']}), {first.n_targets} targets"
@@ -254,7 +255,7 @@ def _model_part(stored: StoredRun, row: WhiteBoxRow) -> Table:
         "union of all attacks": share_cell(row.union_success),
         "target reached, average": number_cell(row.target_reached_average),
         f"target reached, at most: {row.target_reached_worst_target}": number_cell(row.target_reached_worst),
-        "L2 dissimilarity (Eq. 1, no per cent)": distance_cell(row.l2_dissimilarity),
+        "dissimilarity (Eq. 1, no per cent)": distance_cell(row.l2_dissimilarity),
         "plain white stickers, no attack": share_cell(row.floor_white),
         "plain black stickers": share_cell(row.floor_black),
         "random stickers, mean": number_cell(row.floor_random),
@@ -273,12 +274,12 @@ def _model_transfer(stored: StoredRun) -> Counted[TransferRow]:
     columns: list[Column] = [
         ("", Cell, "title"), ("accuracy", share_cell, "accuracy"),
         ("attack success", share_cell, "attack_success"), ("prediction changed", share_cell, "prediction_changed"),
-        ("target reached", share_cell, "target_reached"), ("L2 dissimilarity", distance_cell, "l2_dissimilarity"),
-        ("n", count_cell, "n"), ("white", number_cell, "floor_white"),
+        ("target reached", share_cell, "target_reached"), ("dissimilarity", distance_cell, "l2_dissimilarity"),
+        ("n", count_cell, "n"), ("white paint", number_cell, "floor_white"),
     ]  # fmt: skip
     note = (
         "Attack success: attacked images that are not classified as what they are. The attack saw the model alone. "
-        "White: predictions that plain white paint changes. The filters stand in front of the model: those of BlurNet, "
+        "White paint: predictions that it changes. The filters stand in front of the model: those of BlurNet, "
         "on feature maps, cannot be put into a model that comes as a file."
     )
     title = stored.run.data["title"]
@@ -293,7 +294,7 @@ def attack_table(row: TransferRow, target: str, caption: str) -> Table:
         "attack success": share_cell(row.attack_success),
         "prediction changed": share_cell(row.prediction_changed),
         f"target reached: {target}": share_cell(row.target_reached),
-        "L2 dissimilarity (Eq. 1, no per cent)": distance_cell(row.l2_dissimilarity),
+        "dissimilarity (Eq. 1, no per cent)": distance_cell(row.l2_dissimilarity),
     }
     note = "Attack success: images not classified as what they are; changed: unlike the prediction of the clean image."
     return _two_columns(caption, row.title, cells, note)
@@ -346,7 +347,7 @@ def _seed_tables(rows: Sequence[WhiteBoxRow]) -> list[Table]:
     columns: list[Column] = [
         ("", Cell, "title"), ("average", _range_cell, "average_success"), ("worst", _range_cell, "worst_success"),
         ("union", _range_cell, "union_success"),
-        ("L2", functools.partial(_range_cell, scale=1, digits=3), "l2_dissimilarity"),
+        ("dissimilarity", functools.partial(_range_cell, scale=1, digits=3), "l2_dissimilarity"),
         ("seeds", lambda seeds: count_cell(len(seeds)), "seeds"),
     ]  # fmt: skip
     caption = "Figures above are means over the seeds of the attack. From the least to the most of them:"
