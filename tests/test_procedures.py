@@ -543,6 +543,16 @@ def straight() -> list[Array]:
     return weights_of(procedure=QUICK_DOA)
 
 
+def test_labels_of_another_integer_type_are_taken_and_one_hot_ones_are_not() -> None:
+    images, labels = TASK
+    attacked = Stickers(attack=sign_steps(1, 0.25))
+    train(sequential(), images, labels.astype(np.int64).tolist(), procedure=attacked, epochs=1, verbose=0)
+    with pytest.raises(
+        ValueError, match=r"`labels` must be integers of shape \(24,\).*Received: float32, shape=\(24, 3\)"
+    ):
+        train(sequential(), images, np.eye(3, dtype=np.float32)[labels], epochs=1, verbose=0)
+
+
 def test_another_seed_gives_other_weights(straight: list[Array]) -> None:
     assert differ(weights_of(procedure=QUICK_DOA, seed=1), straight) > 1e-4
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from blurnet_tf.training.procedures import Plain, Procedure, find_procedure
 
@@ -17,7 +17,7 @@ from blurnet_tf.training.procedures import Plain, Procedure, find_procedure
 def train(
     model: keras.Model,
     images: NDArray[np.float32],
-    labels: NDArray[np.int32],
+    labels: ArrayLike,
     *,
     procedure: str | Procedure = "plain",
     epochs: int,
@@ -40,7 +40,7 @@ def train(
         model: Gives logits (n, classes), such as a `lisa_cnn`, or any Keras classifier of your own without a softmax.
             Compiled anew.
         images: float32 (n, H, W, 3) in [0, 1].
-        labels: int32 (n,).
+        labels: Integers (n,); ValueError for one-hot ones, or for another number of them.
         procedure: What is done to the images of each step before the model learns from them: "plain", nothing;
             "stickers", "gaussian", "adversarial", "doa", "universal", or a `Procedure` such as ``DOA(height=7)``. It
             runs in the step's own graph, against the model as it then is. ValueError for another name.
@@ -62,6 +62,7 @@ def train(
     procedure = find_procedure(procedure)
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
+    labels = _check_labels(labels, len(images))
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True) if loss is None else loss,
@@ -74,6 +75,16 @@ def train(
         return model.fit(
             batches, epochs=epochs, shuffle=False, validation_data=validation, callbacks=callbacks, verbose=verbose
         )
+
+
+def _check_labels(labels: ArrayLike, images: int) -> NDArray[np.int32]:
+    array = np.asarray(labels)
+    if array.shape != (images,) or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(
+            f"`labels` must be integers of shape {(images,)}, one for each image. Received: {array.dtype}, "
+            f"shape={array.shape}"
+        )
+    return array.astype(np.int32)
 
 
 class Batches(keras.utils.PyDataset):
