@@ -5,20 +5,20 @@
 DATA        ?= auto#        what to attack and train on: rp2, lisa, synthetic, folder:PATH, or auto
 VARIANT     ?= all#         models to train, attack or export, a list such as baseline tv_1e-4+stickers, or all
 PRESET      ?= quick#       smoke, quick or paper: how much work
-MODEL       ?=#             SavedModel folder or .keras file to attack, with blackbox or whitebox
+MODEL       ?=#             SavedModel folder, .keras file or model of the zoo to attack
 SEED        ?= 0#           seed of the attack
 TARGET      ?= auto#        class that blackbox wants: a name, an index, worst, or auto
 RESULTS     ?= results#     folder of the results
-SEEDS       ?= $(SEED)#     seeds of the white box, a list
+SEEDS       ?= $(SEED)#     seeds of the white box, a list; default: SEED
 TRAIN_SEED  ?= 0#           seed of the training
-TRAIN_SEEDS ?= 0 1 2#       those of the controls, a list
+TRAIN_SEEDS ?= 0 1 2#       those of controls and zoo, a list
 STEPS       ?=#             steps of the attack; default: of the preset
-LAMBDA      ?= 0.002#       weight of the norm of the perturbation
+LAMBDA      ?= 0.002#       weight of the norm of the perturbation, Eq. 2; in Python RP2(penalty=)
 LAMBDAS     ?= $(if $(filter-out file,$(origin LAMBDA)),$(LAMBDA))# those of the white box, a list; default: LAMBDA if given, else of the preset
 MASK        ?=#             image of the mask; default: the sticker mask of the data
 NPS         ?=#             non-printability score: original or corrected; default: none
 PALETTE     ?=#             printable colours, with NPS; default: the palette of the data
-SUITE       ?= standard#    attacks of check and controls: quick, standard or full
+SUITE       ?= standard#    attacks of check, controls and zoo: quick, standard or full
 IMAGES      ?= victims#     what check and curve attack: victims, or test, the held-out images
 ONLY        ?=#             class whose images check and curve attack; default: all; of controls: stop
 TARGETS     ?=#             classes that the white box on MODEL wants, a list; default: all others
@@ -38,20 +38,20 @@ DATA_DIR    ?= data#        folder that `make data` fills, looked at after BLURN
 LISA_ROOT   ?=#             official download of LISA, folder or zip, for `make data`
 CHECKPOINTS ?= checkpoints# folder of the trained models
 EXPORTS     ?= exports#     folder of the exported models
-ARGS        ?=#             further arguments of the program
-PYTEST_ARGS ?=#             arguments of pytest, such as -x
+ZOO         ?= zoo#         folder of the zoo that `make zoo` fills; BLURNET_ZOO names it to `load_model`
+ARGS        ?=#             further arguments of the program, or of pytest, such as -x
 VENV        ?= .venv#       virtual environment; empty: use PYTHON as it is
 PYTHON      ?= python3#     Python 3.10 to 3.13
 BLURNET_DATA ?=#            folder that holds rp2/ and lisa/
 export BLURNET_DATA
 
 # Make splits its targets at spaces: such a path would be taken for two, by `clean` as well.
-$(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPORTS MODEL LABELS VICTIMS,\
+$(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPORTS ZOO MODEL LABELS VICTIMS,\
   $(if $(word 2,$($(name))),$(error $(name) must be a path without spaces. Received: $(name)=$($(name)))))
 
 .DELETE_ON_ERROR .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox check curve controls figures ablation report train export reproduction bench chaos data assets \
+.PHONY: help blackbox whitebox check curve controls zoo figures ablation report train export reproduction bench chaos data assets \
   notebook dist docs test quicktest lint format clean distclean
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
@@ -84,12 +84,13 @@ option = $(if $($1),--$2 "$($1)")
 DATA_FLAGS := --data $(DATA) --data-dir $(DATA_DIR) --split $(SPLIT)
 MACHINE_FLAGS := --precision $(PRECISION) --checkpoints $(CHECKPOINTS)
 TRAIN_FLAGS := --preset $(PRESET) --train-seed $(TRAIN_SEED) --init $(INIT) $(MACHINE_FLAGS)
+ROWS_FLAGS = $(DATA_FLAGS) --preset $(PRESET) $(MACHINE_FLAGS) --variant $(VARIANT) --train-seeds $(TRAIN_SEEDS) --suite $(SUITE)
 SURFACE_FLAGS := $(call option,STEPS,steps) $(call option,MASK,mask) $(call option,NPS,nps) $(call option,PALETTE,palette)
 MODEL_FLAGS := $(if $(MODEL),--model $(MODEL) --output $(OUTPUT) $(call option,SIGNATURE,signature) \
   $(call option,OUTPUT_NAME,output-name) $(call option,LABELS,labels) $(call option,VICTIMS,victims) $(call option,LABEL,label))
-BLACKBOX_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(SURFACE_FLAGS) --target "$(TARGET)" --penalties $(LAMBDA) --seeds $(SEED) $(ARGS)
+BLACKBOX_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(SURFACE_FLAGS) --target "$(TARGET)" --lambdas $(LAMBDA) --seeds $(SEED) $(ARGS)
 WHITEBOX_FLAGS = $(if $(TARGETS),--targets $(TARGETS)) $(DATA_FLAGS) $(TRAIN_FLAGS) $(SURFACE_FLAGS) \
-  --variant $(VARIANT) --seeds $(SEEDS) $(if $(LAMBDAS),--penalties $(LAMBDAS)) $(ARGS)
+  --variant $(VARIANT) --seeds $(SEEDS) $(if $(LAMBDAS),--lambdas $(LAMBDAS)) $(ARGS)
 CHECK_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(MODEL_FLAGS) $(call option,MASK,mask) --variant $(VARIANT) --seeds $(SEEDS) \
   --images $(IMAGES) $(call option,ONLY,only) $(ARGS)
 
@@ -102,11 +103,10 @@ check: $(INSTALLED)  ## Every kind of attack of SUITE on the trained models, or 
 	@$(PY) -m experiments.check --suite $(SUITE) $(CHECK_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,check)
 curve: $(INSTALLED)  ## What falls to stickers of growing area, in a table and a figure
 	@$(PY) -m experiments.check --curve $(CHECK_FLAGS) --results $(RESULTS)/$(if $(MODEL),models,curve)
-
 controls: $(INSTALLED)  ## Table 3: the defences beside other trainings, with TRAIN_SEEDS, attacked as by `make check`
-	@$(PY) -m experiments.controls $(DATA_FLAGS) --preset $(PRESET) $(MACHINE_FLAGS) --variant $(VARIANT) \
-	  --train-seeds $(TRAIN_SEEDS) --suite $(SUITE) $(call option,ONLY,only) $(ARGS) --results $(RESULTS)/controls
-
+	@$(PY) -m experiments.controls $(ROWS_FLAGS) $(call option,ONLY,only) $(ARGS) --results $(RESULTS)/controls
+zoo: $(INSTALLED)  ## Put the models of VARIANT and TRAIN_SEEDS into ZOO, rounded and measured; see docs/zoo.md
+	@$(PY) -m experiments.zoo $(ROWS_FLAGS) $(ARGS) --zoo $(ZOO) --results $(RESULTS)/zoo
 ablation: $(INSTALLED)  ## Section 3.1: the blur after each layer, under the attack of `make blackbox`
 	@$(PY) -m experiments.ablation $(BLACKBOX_FLAGS) --results $(RESULTS)/ablation
 
@@ -134,9 +134,9 @@ chaos: $(INSTALLED)  ## Kill the white-box sweep KILLS times at random, resume i
 data: $(INSTALLED)  ## Fetch the RP2 release into DATA_DIR, checked; with LISA_ROOT=, prepare LISA there instead
 	@$(PY) -m experiments.data $(call option,LISA_ROOT,lisa-root) --data-dir $(DATA_DIR) $(ARGS)
 
-assets: $(INSTALLED)  ## Make masks/, the palette, the README's sheet of signs and docs/verdicts.md anew
-	@$(PY) -m experiments.assets $(ARGS)
-notebook: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run examples/quickstart.ipynb and keep what it shows
+assets: $(INSTALLED)  ## Make masks/, the palette, the pictures of rendered signs and docs/verdicts.md anew
+	@BLURNET_ZOO= $(PY) -m experiments.assets $(ARGS)
+notebook: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run the notebooks of examples/ and keep what they show
 	@$(PY) -m experiments.notebook $(ARGS)
 
 # --- Development -----------------------------------------------------------------------------------------------------
@@ -147,18 +147,18 @@ docs: $(and $(INSTALLED),$(VENV)/.installed-docs)  ## Build the documentation si
 
 IN_TWO := --numprocesses auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder  # see tests/conftest.py
 test: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run all tests; those on real data need BLURNET_DATA or `make data`
-	$(PY) -m pytest $(IN_TWO) $(PYTEST_ARGS)
+	$(PY) -m pytest $(IN_TWO) $(ARGS)
 quicktest: $(and $(INSTALLED),$(VENV)/.installed-test)  ## The tests that take no minute: while you work
-	$(PY) -m pytest $(IN_TWO) -m "not slow and not realdata" $(PYTEST_ARGS)
+	$(PY) -m pytest $(IN_TWO) -m "not slow and not realdata" $(ARGS)
 
 lint: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Check style (ruff) and types (mypy, strict)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 format: $(and $(INSTALLED),$(VENV)/.installed-lint)  ## Rewrite the code in the project's style
 	$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
-clean:  ## Remove results and caches, but for the long runs of reproduction and controls; keep checkpoints, exports, data, environment
-	rm -rf $(addprefix $(RESULTS)/,blackbox whitebox check curve figures ablation bench chaos models report.html) build dist
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## Remove results and caches, but for the long runs of reproduction, controls and zoo; keep checkpoints, exports, data, environment
+	rm -rf $(addprefix $(RESULTS)/,blackbox whitebox check curve figures ablation bench chaos models report.html) build dist \
+	  .pytest_cache .mypy_cache .ruff_cache .hypothesis
 distclean: clean  ## Remove the environment as well
 	rm -rf $(if $(wildcard $(OURS)),$(VENV)) src/*.egg-info
 
@@ -166,5 +166,5 @@ help:  ## Show this text
 	@printf '%s\n' 'make blackbox    runs the transfer experiment; everything it needs is made first' \
 	  'make whitebox    trains the defences and attacks each with full knowledge' '' 'Targets:'
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
-	@echo; echo 'Variables (default):'
-	@sed -n 's/^\([A-Z_]*\) *?= *\([^#]*\)# *\(.*\)/  \1\t\3\t(\2)/p' Makefile | expand -t 16,110 | sed 's/  *(/ (/'
+	@echo; echo 'Variables (default); the first seven will do for most:'
+	@sed -n 's/^\([A-Z_]*\) *?= *\([^#]*\)# *\(.*\)/  \1\t\3\t(\2)/p' Makefile | expand -t 16,110 | sed 's/  *(\$$.*//; s/  *(/ (/; /^  RESULTS/G'

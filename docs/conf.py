@@ -46,6 +46,7 @@ with hushed():
     import keras
 
     import blurnet_tf.attacks
+    import blurnet_tf.evaluation
     import blurnet_tf.evaluation.suites
     import blurnet_tf.export
     import blurnet_tf.reporting
@@ -162,12 +163,13 @@ def name_arguments(
 def know_by_short_names(app: Sphinx, env: BuildEnvironment) -> None:
     """Let `blurnet_tf.RP2` be found where `blurnet_tf.attacks.RP2` is described: each thing is described once."""
     entries = env.domains.python_domain.objects
-    for short in blurnet_tf.__all__:
-        name = f"blurnet_tf.{short}"
-        for other in [one for one in entries if one.endswith(f".{short}") and name not in entries]:
-            module = sys.modules.get(other.rpartition(".")[0])
-            if vars(module).get(short) is getattr(blurnet_tf, short) if module else False:
-                entries[name] = entries[other]._replace(aliased=True)
+    for module in (blurnet_tf, blurnet_tf.evaluation):
+        for short in module.__all__:
+            name = f"{module.__name__}.{short}"
+            for other in [one for one in entries if one.endswith(f".{short}") and name not in entries]:
+                home = sys.modules.get(other.rpartition(".")[0])
+                if vars(home).get(short) is getattr(module, short) if home else False:
+                    entries[name] = entries[other]._replace(aliased=True)
 
 
 def setup(app: Sphinx) -> None:

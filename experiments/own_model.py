@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf import runs
-from blurnet_tf.commands.arguments import add_classifier_arguments, named_model
+from blurnet_tf.commands.arguments import add_classifier_arguments, class_names, named_model
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.data.registry import choose_victims, load_dataset
 from blurnet_tf.models.classifier import Classifier
-from blurnet_tf.signs import find_class_names
 from experiments import arguments
 
 FILTERS: tuple[int, ...] = (3, 5)
@@ -32,6 +31,8 @@ def attack_white_box(options: Any) -> runs.StoredRun:
         attacks=arguments.attacks(options, setting),
         targets=runs.choose_targets(options.targets, setting.images),
         results=options.results / model.name / "whitebox",
+        precision=options.precision,
+        kind="model_white_box",
         preset=options.preset,
     )
 
@@ -46,6 +47,7 @@ def attack_transfer(options: Any) -> runs.StoredRun:
         attack=attack,
         target=runs.choose_target(options.target, setting.images),
         results=options.results / model.name / "blackbox",
+        kind="model_transfer",
         preset=options.preset,
     )
 
@@ -68,5 +70,5 @@ def _load(options: Any) -> tuple[Classifier, runs.Setting]:
     model, names, images = load(options)
     setting = runs.load_setting(images, mask=options.mask, palette=options.palette, class_names=names)
     outputs = model.check(setting.images.images).shape[1]
-    find_class_names(options.model, options.labels, outputs=outputs)  # again, for a file that does not say how many
+    class_names(options, model, outputs=outputs)  # again, for a file that does not say how many
     return model, setting

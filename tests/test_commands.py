@@ -343,8 +343,8 @@ def test_an_attack_writes_a_folder_and_says_what_it_reached(own: Path, tmp_path:
             "Model {own} must be a SavedModel folder or a .keras file. Received: a folder without saved_model.pb",
         ),
         (
-            {"penalty": "1e40"},
-            "The attack must stay finite: lower --penalty. Received: NaN or infinity in the perturbation",
+            {"lambda": "1e40"},
+            "The attack must stay finite: lower --lambda. Received: NaN or infinity in the perturbation",
         ),
         (
             {"signature": "softmax"},
@@ -680,3 +680,42 @@ def test_info_of_what_is_no_model(own: Path, tmp_path: Path, capsys: Capture) ->
     said = refused(capsys, "info", "--model", cut)
     assert said.startswith(f"Model {cut} must be a .keras file that Keras can load. Received: ")
     assert "\n" not in said
+
+
+# Models of the zoo
+
+
+def test_a_model_of_the_zoo_classifies_pictures_of_any_size_as_its_export_does(tmp_path: Path, capsys: Capture) -> None:
+    picture = bundled("stop.png")
+    (small,) = answered(capsys, "classify", picture, "--model", "baseline")["images"]
+    assert (small["class"], small["class_index"]) == ("stop", 14)
+    model = blurnet_tf.load_model("baseline")
+    folder = tmp_path / "baseline"
+    export_model(model, folder, layer="conv1", class_names=CLASS_NAMES, card="# Card\n", provenance={})
+    (exported,) = answered(capsys, "classify", picture, "--model", folder)["images"]
+    assert exported["class"] == "stop"
+    assert exported["probability"] == pytest.approx(small["probability"], abs=1e-5)
+
+
+def test_info_lists_the_zoo_and_prints_a_card(capsys: Capture) -> None:
+    zoo = answered(capsys, "info")["zoo"]
+    assert "baseline+stickers" in zoo["trained on lisa"]
+    assert "synthetic/baseline" in zoo["trained on synthetic"]
+    assert main(["info", "--model", "synthetic/baseline"]) == 0
+    assert capsys.readouterr().out.startswith("# baseline: Baseline\n")
+    told = answered(capsys, "info", "--model", "baseline")
+    assert told["card"].startswith("# baseline: Baseline\n")
+    assert told["test_images"] > 1000
+
+
+def test_attack_takes_a_model_of_the_zoo(tmp_path: Path, capsys: Capture) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    sign = blurnet_tf.read_image(bundled("stop.png"), size=(32, 32))
+    Image.fromarray(np.rint(255 * sign).astype(np.uint8)).save(images / "stop.png")
+    given = ["--images", images, "--label", "stop", "--target", "yield", "--steps", "2", "--out", tmp_path / "out"]
+    answered(capsys, "attack", "--model", "synthetic/baseline", *given)
+    provenance = json.loads((tmp_path / "out" / "attack.json").read_text())
+    entry = blurnet_tf.find_model("baseline", dataset="synthetic")
+    assert provenance["model"]["sha256"] == entry.weights_sha256
+    assert refused(capsys, "attack", "--model", "nothing", *given).startswith("Model nothing does not exist. Give a ")

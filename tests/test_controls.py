@@ -126,17 +126,22 @@ def data() -> Dataset:
     return load_dataset("synthetic", per_class=4, test_per_class=1)
 
 
+def make_cheap(patch: pytest.MonkeyPatch) -> None:
+    """Plant the models in place of training them, and ask little of them."""
+    patch.setattr("blurnet_tf.runs.checkpoints.fit", planted)
+    patch.setattr("blurnet_tf.runs.controls.ON_SIGNS", TRIALS[1:])
+    patch.setattr("blurnet_tf.runs.benchmarks.CURVE", TRIALS[1:])
+    patch.setattr("blurnet_tf.runs.cells.probe", asked_once)
+    patch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)  # random plain stickers
+    patch.setattr("blurnet_tf.runs.store.environment", dict)  # it asks git, once a cell
+    patch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", (5, 15, 25, 40))
+    patch.setattr("blurnet_tf.data.synthetic.VICTIM_ANGLES", (-15, 15))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def cheap() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("blurnet_tf.runs.checkpoints.fit", planted)
-        patch.setattr("blurnet_tf.runs.controls.ON_SIGNS", TRIALS[1:])
-        patch.setattr("blurnet_tf.runs.benchmarks.CURVE", TRIALS[1:])
-        patch.setattr("blurnet_tf.runs.cells.probe", asked_once)
-        patch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)  # random plain stickers
-        patch.setattr("blurnet_tf.runs.store.environment", dict)  # it asks git, once a cell
-        patch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", (5, 15, 25, 40))
-        patch.setattr("blurnet_tf.data.synthetic.VICTIM_ANGLES", (-15, 15))
+        make_cheap(patch)
         yield
 
 

@@ -1,5 +1,6 @@
 """`fetch` against a loopback server: good, damaged, cut short, missing, silent, absent, elsewhere and interrupted."""
 
+import contextlib
 import errno
 import hashlib
 import http.server
@@ -79,16 +80,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("no_proxy", "*")
-    with Server({file.remote: CONTENTS[file.path] for file in FILES}) as server:
+@contextlib.contextmanager
+def serving(contents: dict[str, bytes]) -> Iterator[Server]:
+    """A server on the loopback device while the block runs."""
+    with Server(contents) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
         server.closing.set()
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "*")
+    with serving({file.remote: CONTENTS[file.path] for file in FILES}) as server:
+        yield server
 
 
 @pytest.fixture

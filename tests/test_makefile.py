@@ -93,7 +93,7 @@ def test_a_second_run_installs_nothing_and_leaves_it_to_the_program_what_is_miss
         ("TARGET=yield", "--target yield"),
         ("DATA=synthetic", "--data synthetic"),
         ("PRESET=smoke", "--preset smoke"),
-        ("LAMBDA=0.1", "--penalties 0.1"),
+        ("LAMBDA=0.1", "--lambdas 0.1"),
         ("TRAIN_SEED=2", "--train-seed 2"),
         ("MASK=own.png", "--mask own.png"),
         ("DATA_DIR=elsewhere", "--data-dir elsewhere"),
@@ -203,7 +203,7 @@ def test_data_fetches_the_release_or_prepares_lisa(project: Project) -> None:
 
 
 def test_a_quick_run_of_the_tests_leaves_out_what_is_slow(project: Project) -> None:
-    (call,) = project.make("quicktest", "VENV=", "PYTEST_ARGS=-x")
+    (call,) = project.make("quicktest", "VENV=", "ARGS=-x")
     assert call.endswith("-m not slow and not realdata -x")
 
 
@@ -269,16 +269,16 @@ def test_the_white_box_runs_each_time(project: Project) -> None:
     ("settings", "flag"),
     [
         ([], None),
-        (["LAMBDA=0.1"], "--penalties 0.1 "),
-        (["LAMBDAS=0.1 0.2"], "--penalties 0.1 0.2 "),
-        (["LAMBDA=0.1", "LAMBDAS=0.3"], "--penalties 0.3 "),
+        (["LAMBDA=0.1"], "--lambdas 0.1 "),
+        (["LAMBDAS=0.1 0.2"], "--lambdas 0.1 0.2 "),
+        (["LAMBDA=0.1", "LAMBDAS=0.3"], "--lambdas 0.3 "),
     ],
 )
 def test_the_lambdas_of_the_white_box_are_those_of_the_preset_unless_they_are_given(
     project: Project, settings: list[str], flag: str | None
 ) -> None:
     (attack,) = project.make("whitebox", "VENV=", *settings)
-    assert (flag is None and "--penalties" not in attack) or f"{flag}" in attack
+    assert (flag is None and "--lambdas" not in attack) or f"{flag}" in attack
 
 
 def test_the_seed_of_the_white_box_is_seed_unless_seeds_are_given(project: Project) -> None:
@@ -352,7 +352,7 @@ def test_a_model_of_ones_own_is_attacked_instead(project: Project) -> None:
     assert call.endswith("--results out/models")
     (call,) = project.make("blackbox", *settings, "TARGET=cat")
     assert call.startswith(f"-m experiments.blackbox {model}")
-    assert "--target cat --penalties 0.002 --seeds 0 " in call
+    assert "--target cat --lambdas 0.002 --seeds 0 " in call
     assert call.endswith("--results out/models")
 
 
@@ -367,3 +367,13 @@ def test_names_of_a_model_of_ones_own_may_hold_spaces(project: Project) -> None:
         for part in (["--label", "big cat"], ["--output-name", "my scores"], ["--signature", "my signature"], wanted):
             start = given.index(part[0])
             assert given[start : start + len(part)] == part
+
+
+def test_the_workflow_runs_targets_that_there_are_on_every_python_that_is_promised() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    run = re.findall(r"- run: make (\w+)", workflow)
+    assert {"lint", "test", "dist", "docs"} <= set(run) <= targets
+    (matrix,) = re.findall(r"python: \[(.*)\]", workflow)
+    promised = re.findall(r"Programming Language :: Python :: (3\.\d+)", (ROOT / "setup.cfg").read_text())
+    assert matrix.replace('"', "").split(", ") == promised

@@ -22,7 +22,8 @@ import pytest
 import blurnet_tf
 
 ROOT = Path(__file__).resolve().parent.parent
-MASKS = ["octagon.png", "palette.csv", "sticker.png"]
+MASKS = ["octagon.png", "palette.csv", "sticker.png", "stop.png"]
+MOST_BYTES = 10_000_000
 TEMPLATES = ["blocks.html.j2", "page.css", "page.html.j2"]
 
 PROGRAM = """
@@ -91,9 +92,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         for name in MASKS:
             assert archive.read(f"blurnet_tf/masks/{name}") == (ROOT / "masks" / name).read_bytes()
     templates = {f"blurnet_tf/reporting/report/{name}" for name in TEMPLATES}
-    assert names == modules | templates | {"blurnet_tf/py.typed", "blurnet_tf/data/rp2_release.txt"} | {
+    zoo = {path.relative_to(source.parent).as_posix() for path in (source / "zoo").rglob("*") if path.is_file()}
+    assert "blurnet_tf/zoo/lisa/baseline.npz" in zoo
+    assert names == modules | templates | zoo | {"blurnet_tf/py.typed", "blurnet_tf/data/rp2_release.txt"} | {
         f"blurnet_tf/masks/{name}" for name in MASKS
     }
+    assert wheel.stat().st_size < MOST_BYTES
 
 
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
@@ -192,6 +196,14 @@ def test_an_installed_wheel_attacks_with_its_own_mask(wheel: Path, environment: 
     assert said["versions"] == [blurnet_tf.__version__] * 2
     assert said["changed"] > 0
     assert said["outside"] == 0
+
+
+def test_the_first_example_of_the_readme_runs_from_the_wheel(environment: Path, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    program = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
+    (said,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    assert run_until(environment, program, tmp_path, None) == said
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")

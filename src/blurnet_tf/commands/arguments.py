@@ -13,11 +13,13 @@ from typing import Any
 from blurnet_tf.models.classifier import OUTPUTS, Classifier, load_classifier
 from blurnet_tf.signs import find_class_names
 
+MODEL_HELP = "SavedModel folder, .keras file, or model of the zoo such as baseline+stickers (`blurnet info` lists them)"
+
 
 def add_classifier_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add what says which model is loaded, and what its outputs are called."""
     add = parser.add_argument
-    add("--model", type=Path, required=required, metavar="DIR", help="SavedModel folder or .keras file")
+    add("--model", type=Path, required=required, metavar="MODEL", help=MODEL_HELP)
     add("--signature", metavar="NAME", help="signature of the SavedModel (default: serving_default)")
     add("--output", choices=OUTPUTS, default="logits", help="what the model gives (default: logits)")
     which = "which of its outputs (default: the only one, or the one called like --output)"
@@ -35,10 +37,17 @@ def chosen_classifier(options: Any) -> Classifier:
 def named_model(options: Any, option: str = "--labels") -> tuple[Classifier, tuple[str, ...]]:
     """Return the model and the names of its classes, which `option` gives if the model does not."""
     classifier = chosen_classifier(options)
-    names = find_class_names(options.model, options.labels, outputs=classifier.classes)
+    names = class_names(options, classifier, outputs=classifier.classes)
     if names is None:
         raise ValueError(f"{option} must name a file with the classes of {options.model}, which has none beside it.")
     return classifier, names
+
+
+def class_names(options: Any, classifier: Classifier, *, outputs: int | None) -> tuple[str, ...] | None:
+    """Return the names of a model's classes, or None if there are none; ValueError if they are not one an output."""
+    if classifier.entry is not None and options.labels is None:
+        return classifier.entry.class_names
+    return find_class_names(options.model, options.labels, outputs=outputs)
 
 
 def add_out_argument(parser: argparse.ArgumentParser, what: str) -> None:

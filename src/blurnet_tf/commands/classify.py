@@ -1,8 +1,8 @@
 """Say what a model sees in images.
 
-An export of this project takes images of any size: it resizes them itself. Another model takes images of its own size,
-floating RGB in [0, 1]; nothing is resized for it. A file that cannot be read is reported, and the others are classified
-all the same; the exit code is then 1.
+Images of any size are resized for a model of the zoo, and an export of this project does it itself. Another model takes
+images of its own size, floating RGB in [0, 1]; nothing is resized for it. A file that cannot be read is reported, and
+the others are classified all the same; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from blurnet_tf.commands.arguments import add_classifier_arguments, chosen_classifier, show
+from blurnet_tf.commands.arguments import add_classifier_arguments, chosen_classifier, class_names, show
 from blurnet_tf.data.folder import levels, read_image
 from blurnet_tf.models.classifier_checks import check_size
 from blurnet_tf.models.inspection import ANY_SIZE, read_saved_model, takes_any_size
@@ -69,11 +69,12 @@ def _of_any_size(options: Any) -> Callable[[Path], Answer]:
 
 def _of_its_size(options: Any) -> Callable[[Path], Answer]:
     classifier = chosen_classifier(options)
-    names = find_class_names(options.model, options.labels, outputs=classifier.classes)
+    names = class_names(options, classifier, outputs=classifier.classes)
+    size = None if classifier.entry is None else classifier.entry.image_size
     model, output = f"Model {options.model}", options.output
 
     def answer(path: Path) -> Answer:
-        image = read_image(path)
+        image = read_image(path, size=size)
         check_size(str(path), image.shape[:2], classifier)
         try:
             logits = np.asarray(classifier(image[None]), np.float64)

@@ -58,12 +58,18 @@ def load_perturbation(path: Path) -> NDArray[np.float32]:
     return perturbation
 
 
-def save_image(path: Path, pixels: NDArray[np.uint8], **settings: Any) -> None:
-    """Write an image atomically, grey, RGB or RGBA, as PNG or JPEG. The same pixels give the same bytes."""
+def save_image(path: Path, pixels: NDArray[np.uint8], *, colours: int | None = None, **settings: Any) -> None:
+    """Write an image atomically, grey, RGB or RGBA, as PNG or JPEG. The same pixels give the same bytes.
+
+    `colours` makes a small PNG file of the so many colours that fit an RGB image best.
+    """
     if path.suffix.lower() != ".png":
         settings |= {"quality": 95, "subsampling": 0}
     with atomic_path(path) as temporary:
-        Image.fromarray(pixels).save(temporary, **settings)
+        image = Image.fromarray(pixels)
+        if colours is not None:
+            image = image.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        image.save(temporary, **settings)
 
 
 def check_same_size(what: str, image: NDArray[Any], other: str, wanted: NDArray[Any]) -> None:

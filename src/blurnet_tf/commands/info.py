@@ -1,8 +1,9 @@
-"""Say which versions are installed and which defences there are, or with --model what a model is."""
+"""Say what is installed, which defences and models of the zoo there are; or with --model, what a model is."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import keras
 import blurnet_tf
 from blurnet_tf.commands.arguments import show
 from blurnet_tf.evaluation.provenance import environment
+from blurnet_tf.export import zoo_card
 from blurnet_tf.models.inspection import endpoints, keras_endpoint, model_sha256
+from blurnet_tf.models.zoo import known_models, named_model
 from blurnet_tf.signs import find_class_names
 
 NAME = "info"
@@ -19,10 +22,15 @@ HELP = "say what is installed, or what a model is"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, metavar="DIR", help="SavedModel folder or .keras file")
+    what = "SavedModel folder, .keras file, or model of the zoo"
+    parser.add_argument("--model", type=Path, metavar="MODEL", help=what)
 
 
 def run(options: Any) -> int:
+    entry = None if options.model is None or options.model.exists() else named_model(str(options.model))
+    if entry is not None:
+        show(options, {**dataclasses.asdict(entry), "card": zoo_card(entry)}, zoo_card(entry))
+        return 0
     result = _installed() if options.model is None else _model(options.model)
     show(options, result, "\n".join(_lines(result)))
     return 0
@@ -30,11 +38,15 @@ def run(options: Any) -> int:
 
 def _installed() -> dict[str, Any]:
     known = environment()
+    zoo: dict[str, list[str]] = {}
+    for entry in known_models():
+        zoo.setdefault(f"trained on {entry.dataset}", []).append(entry.place)
     return {
         "version": blurnet_tf.__version__,
         **{key: known[key] for key in ("python", "packages")},
         "backend": keras.backend.backend(),
         **{key: known[key] for key in ("machine", "cpus")},
+        "zoo": zoo,
         "variants": {name: variant.title for name, variant in blurnet_tf.VARIANTS.items()},
         "registered": sorted(name for name in keras.saving.get_custom_objects() if name.startswith("blurnet_tf>")),
     }

@@ -9,10 +9,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 from blurnet_tf.data.rp2_release import FILES, ReleaseFile
+from blurnet_tf.fetching import DownloadError, fetch_file
 from blurnet_tf.files import atomic_path, sha256
 
 COMMIT = "3810af06bb0c93b4da94f0aa3e066b5f8d0cd8d0"
@@ -20,10 +19,6 @@ BASE_URL = f"https://raw.githubusercontent.com/evtimovi/robust_physical_perturba
 """Raw files of the authors' repository, at one commit: what stands there cannot change."""
 
 _WAY_OUT = "Files that have arrived stay: run `make data` again, or use DATA=synthetic, which needs no download."
-
-
-class DownloadError(RuntimeError):
-    """The release could not be fetched; the message says why, and the way out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +82,9 @@ def fetch(
             for done, file in enumerate(wanted, start=1):
                 url = f"{base_url.rstrip('/')}/{file.remote}"
                 with _writing(shown):
-                    arrived = _download(file, url, temporary, timeout, retries)
+                    arrived = fetch_file(
+                        url, temporary, file.path, file.sha256, way_out=_WAY_OUT, timeout=timeout, retries=retries
+                    )
                     with atomic_path(target / file.path) as place:
                         shutil.copyfile(arrived, place)  # not renamed: pooch makes files that only their owner may read
                 if progress is not None:
@@ -101,35 +98,6 @@ def fetch(
         replaced=tuple(path for path in fetched if sums[path] is not None),
         present=tuple(path for path in sums if path not in fetched),
     )
-
-
-def _download(file: ReleaseFile, url: str, temporary: Path, timeout: float, retries: int) -> str:
-    """Fetch and check one file, and turn what goes wrong on the way into one sentence."""
-    import pooch  # here, like requests, so that reading a release never loads them
-    import requests
-
-    def stay(response: Any, *_: Any, **__: Any) -> None:
-        if response.is_redirect and urlsplit(to := urljoin(url, response.headers["location"])).scheme != scheme:
-            raise requests.exceptions.InvalidSchema(f"it sends on to {to}, which is not {scheme}")
-
-    scheme = urlsplit(url).scheme
-    pooch.get_logger().setLevel("WARNING")  # it tells of each file on the terminal
-    files = pooch.create(temporary, "", registry={file.path: file.sha256}, urls={file.path: url})
-    files.retry_if_failed = retries
-    try:
-        return str(files.fetch(file.path, downloader=pooch.HTTPDownloader(timeout=timeout, hooks={"response": stay})))
-    except requests.HTTPError as error:
-        reason = f"the server answered HTTP {error.response.status_code} {error.response.reason}".rstrip()
-    except requests.Timeout:
-        reason = f"no answer in {timeout:g} seconds"
-    except requests.ConnectionError as error:
-        cause: BaseException = error
-        while cause.__context__ is not None:  # requests and urllib3 wrap the first error in several of theirs
-            cause = cause.__context__
-        reason = f"no connection to {urlsplit(url).netloc} ({cause})"
-    except (requests.RequestException, ValueError) as error:  # ValueError: pooch on a wrong sum, which it names
-        reason = str(error).rstrip(".")
-    raise DownloadError(f"{url} cannot be fetched: {reason}. {_WAY_OUT}")
 
 
 @contextlib.contextmanager

@@ -75,8 +75,12 @@ def image_files(folder: Path) -> list[Path]:
     return sorted((file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()), key=order)
 
 
-def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
+def read_image(path: str | os.PathLike[str], *, size: tuple[int, int] | None = None) -> NDArray[np.float32]:
     """Read one PNG, JPEG or PPM file as float32 (H, W, 3), RGB in [0, 1], a photograph upright as its EXIF data says.
+
+    Args:
+        path: The file.
+        size: Height and width in pixels that it is resized to, as the training images were; `None`: its own.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -95,7 +99,10 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
         raise ValueError(f"{path} must have 8 bits a channel. Received: {raw.dtype}")
     if raw.ndim == 3 and raw.shape[2] == 4 and raw[..., 3].min() < 255:
         raise ValueError(f"{path} must be opaque: put it onto a background first. Received: an alpha channel below 255")
-    return colours[..., ::-1].astype(np.float32) / np.float32(255)  # OpenCV reads BGR
+    image = colours[..., ::-1]  # OpenCV reads BGR
+    if size is not None:
+        image = resize(image, size)
+    return image.astype(np.float32) / np.float32(255)
 
 
 def levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:

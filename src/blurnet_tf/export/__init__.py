@@ -3,5 +3,6 @@
 from blurnet_tf.export.card import model_card
 from blurnet_tf.export.resizing import resize
 from blurnet_tf.export.saved_model import ENDPOINTS, FORMATS, check_formats, export_model
+from blurnet_tf.export.zoo_card import zoo_card
 
-__all__ = ["ENDPOINTS", "FORMATS", "check_formats", "export_model", "model_card", "resize"]
+__all__ = ["ENDPOINTS", "FORMATS", "check_formats", "export_model", "model_card", "resize", "zoo_card"]

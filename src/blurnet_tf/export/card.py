@@ -25,15 +25,15 @@ loaded.classify_encoded(tf.constant([open("sign.png", "rb").read()]))["class_nam
 | `classify_encoded` | `image_bytes`: PNG or JPEG files, each of its size | `class_index`, `class_name`, `probability` |
 | `feature_maps`     | `image` as for `serving_default`                   | `feature_maps`                             |
 
-Here n is at least 1. `feature_maps` are those of the first layer, after the defence. Gradients flow from `logits` to
-`image`. `{name}.keras` is the same model for Keras, after `import blurnet_tf`. The names of the classes are in
-`assets/labels.txt`, and all that is known of the training is in `assets/provenance.json`."""
+Here n is at least 1. `classify_encoded` takes pixels as they are stored: a photograph that is turned by its EXIF data,
+as telephones do, is seen unturned. Turn its pixels first. `feature_maps` are those of the first layer, after the
+defence. Gradients flow from `logits` to `image`. `{name}.keras` is the same model for Keras, after `import blurnet_tf`.
+The names of the classes are in `assets/labels.txt`, and all that is known of the training is in
+`assets/provenance.json`."""
 
 _LIMITS = """\
 - It names one sign that fills the image. It finds no signs, and it has no class for "no sign" or for a sign that it was
   not trained on: whatever it is shown gets one of its classes.
-- `classify_encoded` takes pixels as they are stored. A photograph that is turned by its EXIF data, as telephones do, is
-  seen unturned: turn its pixels first.
 - `probabilities` are a softmax of the logits. Nobody has calibrated them.
 - Its classes are those of {title}: {classes}.{unused}
 - A defence that holds against the attacks of a table may fail against another one. The model is for research on such
@@ -80,6 +80,7 @@ def model_card(
     data: Mapping[str, Any],
     class_names: Sequence[str],
     attacked: str,
+    use: str | None = None,
 ) -> str:
     """Return the card of a variant as Markdown.
 
@@ -93,6 +94,7 @@ def model_card(
             `licence` (a sentence) and `image_size` (height and width of what the model takes).
         class_names: The names of the outputs, in their order.
         attacked: A paragraph about attacks on these very weights: the row of a table, or how to make one.
+        use: How it is used; by default as an export is.
 
     Example:
         >>> from blurnet_tf.models import VARIANTS
@@ -113,7 +115,7 @@ def model_card(
     height, width = data["image_size"]
     unused = [f" Output {index}, `unused`, is no class." for index, one in enumerate(class_names) if one == "unused"]
     sections = {
-        "Use": _USE.format(name=name, image=f"`image` float32 (n, {height}, {width}, 3), RGB in [0, 1]"),
+        "Use": use or _USE.format(name=name, image=f"`image` float32 (n, {height}, {width}, 3), RGB in [0, 1]"),
         "Data and training": _training(variant, training),
         "Accuracy": measured,
         "Under attack": attacked,
@@ -131,7 +133,8 @@ def model_card(
     if variant.network != "lisa_cnn":
         defence = f"{_NETWORKS.get(variant.network, '')} {defence}".strip()
     kind = "The LISA-CNN" if variant.network == "lisa_cnn" else f"The network `{variant.network}`"
-    head = f"{kind}, a classifier of traffic signs, exported by blurnet-tf. {defence}"
+    place = "from the zoo of" if use else "exported by"
+    head = f"{kind}, a classifier of traffic signs, {place} blurnet-tf. {defence}"
     parts = [f"# {name}: {variant.title}", head, *(f"## {title}\n\n{text}" for title, text in sections.items())]
     return "\n\n".join(parts) + "\n"
 

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from blurnet_tf.models import zoo
 from blurnet_tf.models.classifier_checks import check_answers, check_input, chosen_output
 from blurnet_tf.models.inspection import keras_tensors, model_sha256, outputs_by_name, read_keras_file, read_saved_model
 
@@ -26,7 +27,7 @@ class Classifier:
 
     Attributes:
         path: Where it was.
-        name: The name of the file or folder, without `.keras`.
+        name: The name of the file or folder, without `.keras`; "synthetic_baseline" for a model of the zoo.
         signature: The signature of the SavedModel; `None` for a `.keras` file.
         output: What the model gives: "logits" or "probabilities".
         output_name: Which of its outputs that is; `None` if a `.keras` file has only one.
@@ -34,6 +35,7 @@ class Classifier:
         classes: How many there are, or `None` if the file does not say.
         sha256: Checksum of the files that hold its graph and weights.
         answer: Computes the output of images, as the model gives it.
+        entry: What the zoo knows of it; `None` for a model from elsewhere.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Classifier:
     sha256: str
     answer: Callable[[Any], Any] = field(repr=False)
     _model: Any = field(repr=False)  # the variables of a SavedModel live as long as this
+    entry: zoo.ZooEntry | None = field(default=None, repr=False)
 
     def __call__(self, images: Any) -> Any:
         """Return the logits of images, float32 (n, H, W, 3), RGB in [0, 1]: float32 (n, classes).
@@ -84,11 +87,12 @@ def load_classifier(
     output: str = "logits",
     output_name: str | None = None,
 ) -> Classifier:
-    """Load a model from a SavedModel folder or a `.keras` file, to attack it.
+    """Load a model from a SavedModel folder or a `.keras` file, or one of the zoo, to attack it.
 
     Args:
-        path: The folder or the file. A `.keras` file with layers of its own needs them registered; one that holds
-            Python code is refused.
+        path: The folder or the file; where there is none, the name of a model of the zoo: "baseline+stickers",
+            "synthetic/baseline". A `.keras` file with layers of its own needs them registered; one that holds Python
+            code is refused.
         signature: The name of a signature of the SavedModel, by default "serving_default". It must have one input,
             floating (n, H, W, 3), whatever it is called; the images will be in [0, 1].
         output: "logits", or "probabilities" for a model that ends in a softmax.
@@ -108,7 +112,7 @@ def load_classifier(
     if output not in OUTPUTS:
         raise ValueError(f"`output` must be one of {', '.join(map(repr, OUTPUTS))}. Received: output={output!r}")
     if not path.exists():
-        raise FileNotFoundError(f"Model {path} does not exist. Give a SavedModel folder or a .keras file.")
+        return _of_the_zoo(os.fspath(path), signature, output, output_name)
     if (path / "saved_model.pb").is_file():
         name, signature = path.resolve().name, signature or "serving_default"
         model = read_saved_model(path)
@@ -143,4 +147,26 @@ def load_classifier(
     return Classifier(
         path=path, name=name, signature=signature, output=output, output_name=named, size=size, classes=classes,
         sha256=model_sha256(path), answer=lambda images: call(images)[chosen], _model=model,
+    )  # fmt: skip
+
+
+def _of_the_zoo(name: str, signature: str | None, output: str, output_name: str | None) -> Classifier:
+    entry = zoo.named_model(name)
+    if entry is None:
+        raise FileNotFoundError(
+            f"Model {name} does not exist. Give a SavedModel folder, a .keras file, or a model of the zoo: "
+            f"{', '.join(zoo.list_models(dataset='lisa'))}."
+        )
+    given = {"signature": signature, "output": output, "output_name": output_name}
+    for argument, only in (("signature", None), ("output", "logits"), ("output_name", None)):
+        if given[argument] != only:
+            raise ValueError(
+                f"`{argument}` must be {only!r} for a model of the zoo. Received: {argument}={given[argument]!r}"
+            )
+    model = zoo.load_model(entry.name, dataset=entry.dataset, seed=entry.seed)
+    return Classifier(
+        path=zoo.weights_path(entry), name=entry.place.replace("/", "_"),
+        signature=None, output=output, output_name=None,
+        size=entry.image_size, classes=len(entry.class_names), sha256=entry.weights_sha256,
+        answer=lambda images: model(images, training=False), _model=model, entry=entry,
     )  # fmt: skip

@@ -7,6 +7,7 @@ import keras
 from blurnet_tf.models.network import build_network
 from blurnet_tf.models.variants import Variant, find_variant
 from blurnet_tf.models.weights import LayerWeights
+from blurnet_tf.models.zoo import find_model, known_models, zoo_weights
 
 
 def lisa_cnn(
@@ -14,7 +15,7 @@ def lisa_cnn(
     *,
     classes: int = 18,
     image_size: tuple[int, int] = (32, 32),
-    weights: LayerWeights | None = None,
+    weights: LayerWeights | str | None = None,
     seed: int | None = None,
     dtype: str | None = None,
 ) -> keras.Model:
@@ -28,7 +29,8 @@ def lisa_cnn(
         variant: A name in `VARIANTS`, or a `Variant` of your own.
         classes: Number of outputs.
         image_size: Height and width of the images in pixels, each at least 27.
-        weights: Arrays to start from, by layer name, as of `layer_weights(other_model)`; other layers start at random.
+        weights: The data set of trained weights in the zoo, "lisa" or "synthetic", those of `load_model(variant)`; or
+            arrays to start from, by layer name, as of `layer_weights(other_model)`: other layers start at random.
         seed: Seed of the random start; `None` takes Keras's global one.
         dtype: A Keras policy such as "float32" or "mixed_bfloat16"; `None` takes the global one. Logits are float32.
 
@@ -49,9 +51,23 @@ def lisa_cnn(
             f"`variant` must be one of the LISA-CNN; `blurnet_tf.models.build_network` builds every one. Received: "
             f"variant={variant.name!r}, a {variant.network}"
         )
+    if isinstance(weights, str):
+        weights = _of_the_zoo(variant, weights)
     return build_network(
         variant, classes=classes, image_size=image_size, weights=weights, seed=seed, dtype=dtype
     )  # fmt: skip
+
+
+def _of_the_zoo(variant: Variant, dataset: str) -> LayerWeights:
+    sets = sorted({one.dataset for one in known_models()})
+    if dataset not in sets:
+        raise ValueError(f"`weights` must be one of {', '.join(map(repr, sets))}. Received: weights={dataset!r}")
+    if find_model(variant.name, dataset=dataset).variant != variant.settings():
+        raise ValueError(
+            f"`variant` must be that of the zoo for weights={dataset!r}. Received: another {variant.name!r}, with "
+            "defences of its own"
+        )
+    return zoo_weights(variant.name, dataset)
 
 
 def feature_layer(model: keras.Model) -> str:

@@ -33,6 +33,7 @@ from blurnet_tf.evaluation.records import Record
 from blurnet_tf.models import LayerWeights, Variant, build_network, layer_weights, weights_sha256
 from blurnet_tf.models.classifier import load_classifier
 from blurnet_tf.models.inspection import model_sha256, read_keras_file
+from blurnet_tf.models.zoo import read_weights_file
 from blurnet_tf.training.precision import make_deterministic
 
 FORMAT = 4
@@ -48,7 +49,7 @@ class ModelSpec:
 
     Attributes:
         name: Its name in the records.
-        path: A `.keras` file, a SavedModel folder, or the folder of the RP2 release.
+        path: A `.keras` file, one of the zoo (`.npz`), a SavedModel folder, or the folder of the RP2 release.
         sha256: `weights_sha256` of its weights; without a variant, `model_sha256` of its files.
         variant: `Variant.settings()` of the network that the weights are put into; `None`: the model as it was saved.
         input_blur: Side of a box blur in front of the model; 0 for none.
@@ -272,11 +273,13 @@ def _given(spec: CellSpec, name: str) -> Any:
 
 
 def read_weights(path: Path) -> tuple[LayerWeights, tuple[int, int]]:
-    """Return the arrays by layer, and height and width of the images, of a checkpoint or of the RP2 release."""
+    """Return the arrays by layer, and height and width of the images: of a checkpoint, the zoo or the RP2 release."""
     if path.is_dir():
         return rp2_release.load_weights(path), (rp2_release.SIZE, rp2_release.SIZE)
     if not path.is_file():
         raise FileNotFoundError(f"Checkpoint {path} does not exist. Train it again, or name another one.")
+    if path.suffix == ".npz":
+        return read_weights_file(path)
     model = read_keras_file(path)
     return layer_weights(model), tuple(model.input_shape[1:3])
 

@@ -24,6 +24,7 @@ from blurnet_tf.evaluation.scoring import predict
 from blurnet_tf.files import atomic_path, read_json, write_json
 from blurnet_tf.models import VARIANTS, LayerWeights, Variant, build_network, layer_weights, weights_sha256
 from blurnet_tf.models.inspection import read_keras_file
+from blurnet_tf.models.zoo import ZooEntry, read_weights_file, weights_path
 from blurnet_tf.runs.cells import ModelSpec, read_weights
 from blurnet_tf.runs.locks import locked
 from blurnet_tf.runs.run import Run, RunRow
@@ -212,10 +213,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     record = path.with_suffix(".json")
     provenance = read_json(record)
     try:
-        settings = provenance["settings"]["variant"]
-        known = VARIANTS.get(settings["name"])
-        variant = known if known and known.settings() == settings else Variant.from_settings(settings)
-        procedure = from_config(provenance["settings"].get("procedure", Plain().to_config()))
+        variant, procedure = _variant(provenance["settings"]["variant"]), _procedure(provenance)
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{record} must say how {path.name} was trained. Received: no {error}. Train it again."
@@ -223,6 +221,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(
         path=path, variant=variant, procedure=procedure, model=read_keras_file(path), provenance=provenance
     )
+
+
+def zoo_checkpoint(entry: ZooEntry) -> Checkpoint:
+    """Return a model of the zoo with its provenance: how it was trained, and what its rounded weights are.
+
+    Raises:
+        DownloadError, FileNotFoundError, ValueError: As for `load_model`.
+    """
+    path = weights_path(entry)
+    variant, (weights, size) = _variant(entry.variant), read_weights_file(path)
+    model = build_network(variant, classes=len(entry.class_names), image_size=size, weights=weights, dtype="float32")
+    names = ("weights_sha256", "test_correct", "test_images")
+    provenance = {**entry.training, **{name: getattr(entry, name) for name in names}, "test_accuracy": entry.accuracy}
+    procedure = _procedure(entry.training)
+    return Checkpoint(path=path, variant=variant, procedure=procedure, model=model, provenance=provenance)
 
 
 def read_variants(run: Run) -> dict[str, keras.Model]:
@@ -251,6 +264,15 @@ def attacked_baseline(
     variant = VARIANTS["baseline"]
     model = build_network(variant, weights=weights, dtype="float32")
     return Checkpoint(path=data.release, variant=variant, model=model, provenance=provenance)
+
+
+def _variant(settings: Mapping[str, Any]) -> Variant:
+    known = VARIANTS.get(settings["name"])
+    return known if known and known.settings() == settings else Variant.from_settings(settings)
+
+
+def _procedure(provenance: Mapping[str, Any]) -> Procedure:
+    return from_config(provenance["settings"].get("procedure", Plain().to_config()))
 
 
 def held_out_accuracy(model: keras.Model, test: Split) -> Rate:

@@ -25,8 +25,9 @@ from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.scoring import confidence
 from blurnet_tf.models import Variant
 from blurnet_tf.models.classifier import Classifier
+from blurnet_tf.models.zoo import ZooEntry
 from blurnet_tf.runs.cells import CellSpec, ModelSpec
-from blurnet_tf.runs.checkpoints import Checkpoint
+from blurnet_tf.runs.checkpoints import Checkpoint, zoo_checkpoint
 from blurnet_tf.runs.run import CELLS, Run, RunRow, StoredRun, nps_mode
 from blurnet_tf.runs.setting import Setting, load_setting
 from blurnet_tf.runs.store import fill, read_cell
@@ -61,20 +62,28 @@ def subject(
     """Return a model as an experiment takes it.
 
     Args:
-        model: A checkpoint, or a model from a file.
+        model: A checkpoint, or a model from a file or of the zoo.
         variant: Another network for the weights of the checkpoint.
         images: Clean images: the row then says how sure the checkpoint is of them, on average.
-        input_blur: Side of a box blur in front of the model from a file; 0: none.
+        input_blur: Side of a box blur in front of a model that is no checkpoint; 0: none.
     """
     if isinstance(model, Subject):
         return model
+    behind = f"_input_{input_blur}x{input_blur}" if input_blur else ""
+    title = f"Input filter {input_blur}x{input_blur}" if input_blur else model.name
+    if isinstance(model, Classifier) and model.entry is not None:
+        one = subject(zoo_checkpoint(model.entry), images=images)
+        spec = dataclasses.replace(one.spec, name=model.name + behind, input_blur=input_blur)
+        fields: dict[str, Any] = {"name": spec.name, "title": title if behind else _zoo_title(model.entry)}
+        if behind:  # another network: how right it is on held-out images is not known
+            fields |= {"test_correct": None, "test_images": None}
+        return Subject(spec=spec, row=dataclasses.replace(one.row, **fields))
     if isinstance(model, Checkpoint):
         facts: dict[str, Any] = {}
         if images is not None:  # else no network is built
             network = model.model if variant is None else model.with_variant(variant)
             facts["confidence"] = confidence(network, images.images)
         return Subject(spec=model.spec(variant), row=model.row(variant, extra=facts))
-    behind = f"_input_{input_blur}x{input_blur}" if input_blur else ""
     spec = ModelSpec(
         name=model.name + behind,
         path=str(model.path),
@@ -84,11 +93,16 @@ def subject(
         output=model.output,
         output_name=model.output_name,
     )
-    title = f"Input filter {input_blur}x{input_blur}" if input_blur else model.name
     row = RunRow(
         name=spec.name, title=title, checkpoint=spec.path, weights_sha256=spec.sha256, extra={"model": model.describe()}
     )
     return Subject(spec=spec, row=row)
+
+
+def _zoo_title(entry: ZooEntry) -> str:
+    """Return what a model of the zoo is called in a table, where others of its row may stand beside it."""
+    more = [entry.dataset] * (entry.dataset != "lisa") + [f"seed {entry.seed}"] * bool(entry.seed)
+    return f"{entry.title} ({', '.join(more)})" if more else entry.title
 
 
 def white_box(
@@ -117,7 +131,8 @@ def white_box(
         source: The model that the attacks see; by default each model itself.
         training_data: What the models were trained and tested on, for the table.
         precision: What the attacks compute in: "auto", "float32" or "mixed_bfloat16". Scoring is in float32.
-        kind: Of the run; by default "white_box", or "model_white_box" if a model comes from a file.
+        kind: Of the run; by default "white_box", or "model_white_box" if a model comes from a file that does not say
+            which network it is.
         **facts: Further fields of `Run`, such as `preset`.
 
     Raises:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from blurnet_tf.attacks.inputs import check_model, check_outputs
 from blurnet_tf.checks import are_probabilities
 from blurnet_tf.models.classifier import LEAST_PROBABILITY, Classifier, load_classifier
+from blurnet_tf.models.zoo import named_model
 from blurnet_tf.runs.cells import ModelSpec, hold
-from blurnet_tf.runs.checkpoints import Checkpoint, read_checkpoint
+from blurnet_tf.runs.checkpoints import Checkpoint, read_checkpoint, zoo_checkpoint
 from blurnet_tf.runs.experiments import Subject, subject
 from blurnet_tf.runs.run import RunRow
 from blurnet_tf.training.precision import make_deterministic
@@ -58,7 +59,7 @@ def candidate(
 
     Args:
         model: A callable from images to logits, a Keras model, a `Classifier`, a `Checkpoint`, the path of a SavedModel
-            folder or of a `.keras` file, or the name of a checkpoint in `checkpoints`.
+            folder or of a `.keras` file, or the name of a checkpoint in `checkpoints` or of a model of the zoo.
         images: float32 (n, H, W, 3) in [0, 1].
         mask: float32 (H, W, 1), where stickers will be.
         outputs: How many classes there are.
@@ -78,6 +79,10 @@ def candidate(
     facts: dict[str, Any] = {}
     if isinstance(model, str | os.PathLike):
         model, facts = _read(model, images, checkpoints)
+    if isinstance(model, Classifier) and model.entry is not None:
+        _check(model, images, outputs)
+        layer = _first_convolution(zoo_checkpoint(model.entry).model)
+        return Candidate(subject=_renamed(subject(model), name), layer=layer)
     if isinstance(model, Checkpoint):
         return Candidate(subject=_renamed(subject(model), name), layer=_first_convolution(model.model))
     if not callable(model):
@@ -126,14 +131,20 @@ def _read(
     path = Path(model)
     if not path.exists() and checkpoints is not None:
         stored = checkpoints / f"{model}.keras"
-        if not stored.is_file():
-            raise FileNotFoundError(
-                "`model` must be the path of a SavedModel folder or of a .keras file, or the name of a model in "
-                f"{checkpoints}. Received: {model}, which is neither"
+        if stored.is_file() and named_model(str(model)) is not None:
+            raise ValueError(
+                f"`model` must name one model. Received: {model}, which is a checkpoint, {stored}, and a model of the "
+                "zoo. Give the path of the one, or `load_classifier` of the other."
             )
         if stored.with_suffix(".json").is_file():
             return read_checkpoint(stored), {}
-        path = stored
+        if stored.is_file():
+            path = stored
+        elif named_model(str(model)) is None:
+            raise FileNotFoundError(
+                "`model` must be the path of a SavedModel folder or of a .keras file, or the name of a model in "
+                f"{checkpoints} or of the zoo. Received: {model}, which is none of these"
+            )
     found = load_classifier(path)
     if _are_probabilities(found, images):
         return load_classifier(path, output="probabilities"), {"probabilities": True}
