@@ -18,9 +18,11 @@ import keras
 import numpy as np
 import pytest
 
+from blurnet_tf import lisa_cnn
 from blurnet_tf.data import synthetic
 from blurnet_tf.data.registry import load_dataset
 from blurnet_tf.evaluation.records import read_records
+from blurnet_tf.reporting import doc_pictures
 from blurnet_tf.runs import read_run
 from blurnet_tf.training.recipes import PRESETS
 from experiments import assets, blackbox, cli, data
@@ -267,7 +269,11 @@ def test_fetching_from_nowhere_is_one_sentence_and_leaves_nothing(
 
 def test_the_drawn_assets_are_those_in_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blurnet_tf.data.synthetic.test_split", functools.partial(synthetic.test_split, 10))
+    monkeypatch.setattr("experiments.assets.load_model", lambda name: lisa_cnn(name, seed=0))
+    few = {"total_variation": doc_pictures.PICTURES["total_variation"]}  # tests/test_doc_pictures.py draws more
+    monkeypatch.setattr(doc_pictures, "PICTURES", few)
     assets.main(told("assets", f"ARGS=--root {tmp_path}"))
+    assert cv2.imread(str(tmp_path / "docs/images/pages/total_variation.png")).shape[1] == 700
     for name in ("masks/sticker.png", "masks/octagon.png"):
         kept, drawn = (cv2.imread(str(root / name), cv2.IMREAD_UNCHANGED) for root in (ROOT, tmp_path))
         np.testing.assert_array_equal(kept, drawn, err_msg=name)

@@ -18,12 +18,13 @@ STICKERS: tuple[tuple[int, int, int, int], ...] = (
 )  # fmt: skip
 """What `draw_stickers` draws at size 32: left, top, right, bottom in pixels, right and bottom excluded."""
 
-BUNDLED: tuple[str, ...] = ("octagon.png", "palette.csv", "sticker.png")
+BUNDLED: tuple[str, ...] = ("octagon.png", "palette.csv", "sticker.png", "stop.png")
 """The files of `masks/`, which are inside the package too; `masks/README.md` says what each is."""
 
 
 def bundled(name: str) -> Path:
-    """Return the path of "sticker.png" or "octagon.png", masks of 32x32 pixels, or of "palette.csv" in the package.
+    """Return the path of a file in the package: the masks "sticker.png" and "octagon.png", 32x32 pixels; "palette.csv";
+    "stop.png", a rendered stop sign for examples.
 
     Raises:
         ValueError: No file of that name is bundled.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from blurnet_tf.checks import check_integer
 from blurnet_tf.data.dataset import Dataset, Query
 from blurnet_tf.data.folder import levels
-from blurnet_tf.data.scenes import FRAME, View, photograph, random_view
+from blurnet_tf.data.scenes import FRAME, View, background, photograph, random_view
 from blurnet_tf.data.sign_art import draw_sign
 from blurnet_tf.data.split import Split
 from blurnet_tf.signs import CLASS_NAMES, SIGN_NAMES, STOP
@@ -155,6 +155,23 @@ def class_sheet(split: Split, samples: int = 10, scale: int = 2) -> NDArray[np.u
             row[:tile, left : left + tile] = picture
         rows.append(row)
     return np.concatenate(rows)
+
+
+def picture(name: str = "stop", size: int = 160) -> NDArray[np.uint8]:
+    """Draw a sign that fills most of a picture, before leaves that are out of focus: RGB uint8 (size, size, 3).
+
+    Example:
+        >>> picture("yield", 64).shape
+        (64, 64, 3)
+    """
+    check_integer("size", size, 32)
+    leaves = cv2.resize(background(np.random.default_rng(1)), (size, size), interpolation=cv2.INTER_CUBIC)
+    margin = size // 20
+    drawn = draw_sign(name, size - 2 * margin)
+    art = cv2.copyMakeBorder(drawn, margin, margin, margin, margin, cv2.BORDER_CONSTANT)
+    cover = art[..., 3:].astype(np.float32) / 255
+    behind = cv2.GaussianBlur(leaves, (0, 0), size / 40) * np.float32(255)
+    return np.rint(np.clip(art[..., :3] * cover + behind * (1 - cover), 0, 255)).astype(np.uint8)
 
 
 @functools.cache

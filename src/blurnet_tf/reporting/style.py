@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from blurnet_tf.files import atomic_path
 
@@ -46,6 +49,15 @@ def save_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 300)
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(Path(path).suffix.lower())
     with look(), atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dpi, metadata=metadata)
+
+
+def pixels(figure: Figure, *, dpi: int) -> NDArray[np.uint8]:
+    """Return a figure as it is drawn, RGB uint8 (H, W, 3). The same figure gives the same pixels."""
+    with look():
+        figure.set_dpi(dpi)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def save_both(folder: str | os.PathLike[str], name: str, figure: Figure) -> None:
