@@ -1,4 +1,4 @@
-"""Run examples/quickstart.ipynb from top to bottom, and keep what it shows."""
+"""Run the notebooks of examples/ from top to bottom, and keep what they show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from nbclient import NotebookClient
 from blurnet_tf.files import write_text
 from experiments import cli
 
-QUICKSTART: Path = cli.ROOT / "examples" / "quickstart.ipynb"
+EXAMPLES: Path = cli.ROOT / "examples"
+NOTEBOOKS: tuple[Path, ...] = tuple(EXAMPLES / f"{name}.ipynb" for name in ("quickstart", "own_classifier"))
 
 
 def execute(path: Path, folder: Path) -> nbformat.NotebookNode:
@@ -64,14 +65,14 @@ def _joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]
 
 
 def main(arguments: list[str] | None) -> None:
-    """Run the notebook in a temporary folder, and write it with its outputs."""
+    """Run each notebook in a temporary folder, and write it with its outputs."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--notebook", type=Path, default=QUICKSTART, help="which one")
-    path = parser.parse_args(arguments).notebook
-    with tempfile.TemporaryDirectory() as folder:
-        notebook = execute(path, Path(folder))
-    write_text(path, nbformat.writes(notebook) + "\n")
-    print(f"Written to {path}")
+    parser.add_argument("--notebook", type=Path, nargs="+", default=NOTEBOOKS, help="which (default: all)")
+    for path in parser.parse_args(arguments).notebook:
+        with tempfile.TemporaryDirectory() as folder:
+            notebook = execute(path, Path(folder))
+        write_text(path, nbformat.writes(notebook) + "\n")
+        print(f"Written to {path}", flush=True)
 
 
 if __name__ == "__main__":

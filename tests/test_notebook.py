@@ -1,4 +1,4 @@
-"""`examples/quickstart.ipynb`: what is committed of it, and what it does when it is run from top to bottom."""
+"""The notebooks of `examples/`: what is committed of them, and what they do when they are run from top to bottom."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from nbclient.exceptions import CellExecutionError
 from blurnet_tf import CLASS_NAMES, bundled, load_mask
 from blurnet_tf.data import synthetic
 from experiments import notebook
-from experiments.notebook import QUICKSTART, execute, tidy
+from experiments.notebook import EXAMPLES, NOTEBOOKS, execute, tidy
 
 VARIANTS = ("baseline", "depthwise_5x5")
+QUICKSTART, OWN = NOTEBOOKS
 # Added to a copy of the notebook as its last cell: the perturbations that it found.
 PROBE = 'np.savez(FOLDER / "probe.npz", **{name: result.perturbation for name, result in results.items()})'
 
@@ -62,33 +63,42 @@ def committed() -> nbformat.NotebookNode:
     return nbformat.read(QUICKSTART, as_version=4)
 
 
-def test_the_committed_notebook_is_valid_and_holds_nothing_of_the_machine(committed: nbformat.NotebookNode) -> None:
+def test_all_notebooks_are_run() -> None:
+    assert set(EXAMPLES.glob("*.ipynb")) == set(NOTEBOOKS)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_committed_notebook_is_valid_and_holds_nothing_of_the_machine(path: Path) -> None:
+    committed = nbformat.read(path, as_version=4)
     nbformat.validate(committed)
     assert committed == tidy(copy.deepcopy(committed))
-    content = QUICKSTART.read_text(encoding="utf-8")
+    content = path.read_text(encoding="utf-8")
     assert content == nbformat.writes(committed) + "\n"
     assert len(content) < 300_000
     shown = re.sub(r'"image/png": "[^"]*"', "", content)
     assert not re.search(r"/(tmp|home|root|Users|work)/|[A-Z]:\\|site-packages", shown)
-
-
-def test_the_committed_notebook_was_run_from_top_to_bottom(committed: nbformat.NotebookNode) -> None:
     cells = code_cells(committed)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    shows = {cell.id: kinds(cell) for cell in cells}
+
+
+def test_the_committed_quickstart_shows_pictures_and_numbers(committed: nbformat.NotebookNode) -> None:
+    shows = {cell.id: kinds(cell) for cell in code_cells(committed)}
     assert shows["signs"] == shows["spectra"] == [("image/png", "text/plain")]
     assert shows["load"] == shows["attack"] == shows["elsewhere"] == [("stdout",)]
 
 
-def test_the_notebook_needs_the_library_and_what_comes_with_it(committed: nbformat.NotebookNode) -> None:
-    tree = ast.parse("\n".join(cell.source for cell in code_cells(committed)))
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_needs_the_library_and_what_comes_with_it(path: Path) -> None:
+    tree = ast.parse("\n".join(cell.source for cell in code_cells(nbformat.read(path, as_version=4))))
     imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
     modules = {
-        name.split(".")[0]
+        name
         for node in imports
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
     }
-    assert modules == {"blurnet_tf", "keras", "numpy", "tensorflow", "IPython", "pathlib", "subprocess", "sys"}
+    others = {name for name in modules if not name.startswith("blurnet_tf")}
+    assert others <= {"keras", "numpy", "tensorflow", "IPython.display", "pathlib", "subprocess", "sys"}
+    assert all(name.count(".") <= 1 for name in modules - others)  # no deeper than a room
 
 
 @dataclass(frozen=True)
@@ -189,6 +199,28 @@ def test_the_program_without_the_package_reads_the_two_signs(run: Run) -> None:
         expected.append((name, CLASS_NAMES[int(np.argmax(model(levels[None].astype(np.float32) / 255)))]))
     assert re.findall(r"(\w+\.png): (\w+), [\d.]+%\n", text(run.notebook, "elsewhere")) == expected
     assert expected[0] == ("clean.png", "stop")
+
+
+@pytest.mark.slow
+def test_the_notebook_about_ones_own_classifier_runs(tmp_path: Path) -> None:
+    shortened = nbformat.read(OWN, as_version=4)
+    less = {"per_class=120, test_per_class=40": "per_class=24, test_per_class=3", "epochs=15": "epochs=2"}
+    less |= {"epochs=10": "epochs=1", 'suite="quick"': "suite=[blurnet_tf.RP2(steps=2)]", "steps=200": "steps=2"}
+    for cell in code_cells(shortened):
+        cell.outputs, cell.execution_count = [], None
+        for much, little in less.items():
+            cell.source = cell.source.replace(much, little)
+    path = tmp_path / "shortened.ipynb"
+    nbformat.write(shortened, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONWARNINGS", WARNINGS)
+        executed = execute(path, tmp_path)
+    committed = {cell.id: kinds(cell) for cell in code_cells(nbformat.read(OWN, as_version=4))}
+    assert {cell.id: kinds(cell) for cell in code_cells(executed)} == committed
+    (table,) = [cell for cell in executed.cells if cell.id == "table"]
+    lines = table.outputs[0].data["text/markdown"].splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| plain", "| blurred", "| stickers"]
+    assert {one.name for one in tmp_path.iterdir()} == {"shortened.ipynb", "own_classifier"}
 
 
 def write(path: Path, *sources: str) -> None:
