@@ -22,7 +22,7 @@ def main(arguments: list[str] | None) -> None:
     root = parser.parse_args(arguments).root
     save_image(root / "masks" / "sticker.png", draw_stickers(), optimize=True)
     save_image(root / "masks" / "octagon.png", draw_octagon(), optimize=True)
-    save_image(root / "masks" / "stop.png", synthetic.picture(), optimize=True)
+    save_image(root / "src" / "blurnet_tf" / "data" / "stop.png", synthetic.picture(), optimize=True)
     lines = [",".join(f"{value:.5f}" for value in colour) for colour in process_ink_palette()]
     header = "# red,green,blue in [0, 1]: colours of four-colour printing; drawn by `make assets`"
     write_text(root / "masks" / "palette.csv", "\n".join([header, *lines]) + "\n")

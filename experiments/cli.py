@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from blurnet_tf.fetching import DownloadError
 from blurnet_tf.training.precision import make_deterministic
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +53,7 @@ def run(main: Callable[[list[str] | None], None]) -> None:
     make_deterministic()
     try:
         main(None)
-    except (OSError, ValueError) as error:
+    except (DownloadError, OSError, ValueError) as error:
         if "--debug" in sys.argv:
             raise
         sys.exit(f"error: {error}")

@@ -28,6 +28,7 @@ from blurnet_tf.attacks.masks import regions
 from blurnet_tf.commands import print_sticker
 from blurnet_tf.commands.main import COMMANDS, main
 from blurnet_tf.evaluation.records import read_records
+from blurnet_tf.models import zoo
 from blurnet_tf.reporting.figures import page_figure
 from blurnet_tf.reporting.style import save_figure
 from tests import foreign
@@ -718,4 +719,17 @@ def test_attack_takes_a_model_of_the_zoo(tmp_path: Path, capsys: Capture) -> Non
     provenance = json.loads((tmp_path / "out" / "attack.json").read_text())
     entry = blurnet_tf.find_model("baseline", dataset="synthetic")
     assert provenance["model"]["sha256"] == entry.weights_sha256
+    given[-1] = tmp_path / "other"
     assert refused(capsys, "attack", "--model", "nothing", *given).startswith("Model nothing does not exist. Give a ")
+
+
+def test_a_zoo_that_cannot_be_reached_is_one_sentence(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(zoo.PACKAGED / zoo.INDEX, tmp_path)
+    monkeypatch.setattr(zoo, "PACKAGED", tmp_path)  # an index without weights
+    monkeypatch.setenv("BLURNET_ZOO", "http://127.0.0.1:9")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "*")
+    sentence = refused(capsys, "classify", bundled("stop.png"), "--model", "baseline")
+    assert "/lisa/baseline.npz cannot be fetched: no connection to 127.0.0.1:9" in sentence

@@ -96,7 +96,7 @@ def test_the_examples_of_a_page_run(
     if page == "adding.md":
         assert "ceiling" in [layer.name for layer in names["model"].layers]
         assert names["result"].perturbation.max() == np.float32(0.8)
-        for attack in (names["attack"], names["Grey"]()):
+        for attack in (names["attack"], names["PaintGrey"]()):
             assert from_config(attack.to_config()) == attack
         names["RP2"](steps=2, loss=names["Confidence"]())(lisa_cnn(seed=0), images, targets=[12], progress=False)
         assert registry.names()[-1] == "grey_images"

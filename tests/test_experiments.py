@@ -269,7 +269,9 @@ def test_fetching_from_nowhere_is_one_sentence_and_leaves_nothing(
 
 def test_the_drawn_assets_are_those_in_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blurnet_tf.data.synthetic.test_split", functools.partial(synthetic.test_split, 10))
-    monkeypatch.setattr("experiments.assets.load_model", lambda name: lisa_cnn(name, seed=0))
+    monkeypatch.setattr("experiments.assets.load_model", lambda name: lisa_cnn(name.partition("+")[0], seed=0))
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "zoo.md", tmp_path / "docs")
     few = {"total_variation": doc_pictures.PICTURES["total_variation"]}  # tests/test_doc_pictures.py draws more
     monkeypatch.setattr(doc_pictures, "PICTURES", few)
     assets.main(told("assets", f"ARGS=--root {tmp_path}"))
@@ -277,6 +279,7 @@ def test_the_drawn_assets_are_those_in_the_repository(tmp_path: Path, monkeypatc
     for name in ("masks/sticker.png", "masks/octagon.png"):
         kept, drawn = (cv2.imread(str(root / name), cv2.IMREAD_UNCHANGED) for root in (ROOT, tmp_path))
         np.testing.assert_array_equal(kept, drawn, err_msg=name)
+    assert (ROOT / "docs/zoo.md").read_text() == (tmp_path / "docs/zoo.md").read_text()
     assert (ROOT / "masks/palette.csv").read_text() == (tmp_path / "masks/palette.csv").read_text()
     # Not pixel for pixel: OpenCV's releases draw letters and warp a little differently. The sheet shows 10 of a class.
     assert cv2.imread(str(ROOT / "docs/images/synthetic.png")).shape == (

@@ -52,8 +52,9 @@ def test_the_bundled_files_are_those_of_the_masks_folder() -> None:
 
 @pytest.mark.parametrize("name", ["sticker", "README.md", "../py.typed"])
 def test_a_file_that_is_not_bundled_is_an_error(name: str) -> None:
-    sentence = f"`name` must be one of 'octagon.png', 'palette.csv', 'sticker.png'. Received: name={name!r}"
-    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+    with pytest.raises(
+        ValueError, match=rf"^`name` must be one of .*'stop.png'. Received: name={re.escape(repr(name))}"
+    ):
         bundled(name)
 
 

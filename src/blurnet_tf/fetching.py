@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 
-class DownloadError(OSError):
+class DownloadError(RuntimeError):
     """A file could not be fetched; the message says why, and the way out."""
 
 

@@ -18,8 +18,11 @@ STICKERS: tuple[tuple[int, int, int, int], ...] = (
 )  # fmt: skip
 """What `draw_stickers` draws at size 32: left, top, right, bottom in pixels, right and bottom excluded."""
 
-BUNDLED: tuple[str, ...] = ("octagon.png", "palette.csv", "sticker.png", "stop.png")
+BUNDLED: tuple[str, ...] = ("octagon.png", "palette.csv", "sticker.png")
 """The files of `masks/`, which are inside the package too; `masks/README.md` says what each is."""
+
+PICTURES: tuple[str, ...] = ("stop.png",)
+"""Pictures for examples, inside the package."""
 
 
 def bundled(name: str) -> Path:
@@ -35,9 +38,10 @@ def bundled(name: str) -> Path:
         >>> load_palette(bundled("palette.csv")).shape
         (30, 3)
     """
-    if name not in BUNDLED:
-        raise ValueError(f"`name` must be one of {', '.join(map(repr, BUNDLED))}. Received: name={name!r}")
-    return Path(str(resources.files("blurnet_tf") / "masks" / name))
+    known = BUNDLED + PICTURES
+    if name not in known:
+        raise ValueError(f"`name` must be one of {', '.join(map(repr, known))}. Received: name={name!r}")
+    return Path(str(resources.files("blurnet_tf") / ("masks" if name in BUNDLED else "data") / name))
 
 
 def load_mask(path: str | os.PathLike[str]) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import blurnet_tf
 from blurnet_tf.commands import apply, attack, benchmark, classify, info, print_sticker
+from blurnet_tf.fetching import DownloadError
 
 COMMANDS = (classify, attack, benchmark, apply, print_sticker, info)
 OK, MISTAKE, USAGE, INTERRUPTED = 0, 1, 2, 130  # the exit codes; wrong usage is argparse's
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # such as `blurnet info | head`: who reads the output has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
             return OK
-        except (OSError, ValueError) as error:
+        except (DownloadError, OSError, ValueError) as error:
             if options.debug:
                 traceback.print_exc()
             else:

@@ -7,7 +7,6 @@ import keras
 from blurnet_tf.models.network import build_network
 from blurnet_tf.models.variants import Variant, find_variant
 from blurnet_tf.models.weights import LayerWeights
-from blurnet_tf.models.zoo import find_model, known_models, zoo_weights
 
 
 def lisa_cnn(
@@ -59,6 +58,8 @@ def lisa_cnn(
 
 
 def _of_the_zoo(variant: Variant, dataset: str) -> LayerWeights:
+    from blurnet_tf.models.zoo import find_model, known_models, zoo_weights  # here: most models need no zoo
+
     sets = sorted({one.dataset for one in known_models()})
     if dataset not in sets:
         raise ValueError(f"`weights` must be one of {', '.join(map(repr, sets))}. Received: weights={dataset!r}")
