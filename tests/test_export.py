@@ -56,7 +56,7 @@ def sign(index: int, size: tuple[int, int]) -> Any:
 
 # A variant of each kind of defence and of each network.
 EXPORTED = (
-    "baseline", "input_3x3", "feature_5x5", "depthwise_7x7", "tv_1e-4", "tvk_3e-2", "input_jpeg", "input_median",
+    "baseline", "input_3x3", "feature_5x5", "depthwise_7x7", "tv_1e-4", "input_jpeg", "input_median",
     "vote_cnn",
 )  # fmt: skip
 

@@ -29,7 +29,9 @@ for name in %r:
     registered[name] = found is getattr(blurnet_tf, name)
 model = keras.saving.load_model(sys.argv[1])
 outputs = model(numpy.asarray(json.loads(sys.argv[2]), "float32")).numpy().tolist()
-print(json.dumps({"new": new, "registered": registered, "outputs": outputs}), flush=True)
+blurnet_tf.load_model("baseline")  # of the package
+told = {"new": new, "registered": registered, "outputs": outputs, "downloader": "pooch" in sys.modules}
+print(json.dumps(told), flush=True)
 
 sys.argv = ["blurnet", "apply", "photo.png", "--perturbation", "no.npy", "--out", "a.png"]
 runpy.run_module("blurnet_tf", run_name="__main__")  # as `python -m blurnet_tf` does
@@ -80,6 +82,11 @@ def test_importing_loads_nothing_that_keras_and_tensorflow_do_not(fresh: dict[st
 @pytest.mark.slow
 def test_importing_is_enough_to_read_a_keras_file(fresh: dict[str, Any], model: keras.Model) -> None:
     np.testing.assert_array_equal(np.asarray(fresh["outputs"], np.float32), model(MAPS))
+
+
+@pytest.mark.slow
+def test_loading_a_model_of_the_package_imports_no_downloader(fresh: dict[str, Any]) -> None:
+    assert fresh["downloader"] is False
 
 
 @pytest.mark.slow

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -303,19 +300,6 @@ def test_a_model_of_the_zoo_can_be_saved_and_trained_on(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model(IMAGES), again(IMAGES))
     blurnet_tf.train(model, IMAGES, np.zeros(3, np.int32), epochs=1, verbose=0)
     assert np.abs(np.asarray(model(IMAGES)) - np.asarray(again(IMAGES))).max() > 0
-
-
-def test_loading_from_the_package_imports_no_downloader(package: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from blurnet_tf.models import zoo; "
-        f"zoo.PACKAGED = Path({str(package)!r}); zoo.load_model('baseline'); "
-        "print('pooch' in sys.modules)"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "BLURNET_ZOO"}
-    result = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "False"
 
 
 def test_the_page_of_the_zoo_has_a_row_for_each_model(package: Path) -> None:
