@@ -50,7 +50,7 @@ def test_a_model_is_the_one_that_the_index_describes(entry: ZooEntry) -> None:
     assert (sha256(path), path.stat().st_size) == (entry.sha256, entry.bytes)
     model = load_model(entry.name, dataset=entry.dataset, seed=entry.seed)
     assert weights_sha256(layer_weights(model)) == entry.weights_sha256
-    assert subject(zoo_checkpoint(entry)).row.title == entry.title
+    assert subject(zoo_checkpoint(entry, model)).row.title == entry.title
     card = zoo_card(entry)
     assert card.startswith(f"# {entry.name}: {entry.title}\n")
     assert entry.data["licence"] in card

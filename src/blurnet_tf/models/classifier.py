@@ -35,6 +35,7 @@ class Classifier:
         classes: How many there are, or `None` if the file does not say.
         sha256: Checksum of the files that hold its graph and weights.
         answer: Computes the output of images, as the model gives it.
+        model: What was loaded. The variables of a SavedModel live as long as this.
         entry: What the zoo knows of it; `None` for a model from elsewhere.
     """
 
@@ -47,7 +48,7 @@ class Classifier:
     classes: int | None
     sha256: str
     answer: Callable[[Any], Any] = field(repr=False)
-    _model: Any = field(repr=False)  # the variables of a SavedModel live as long as this
+    model: Any = field(repr=False)
     entry: zoo.ZooEntry | None = field(default=None, repr=False)
 
     def __call__(self, images: Any) -> Any:
@@ -146,7 +147,7 @@ def load_classifier(
     named = chosen if signature or output_name or len(outputs) > 1 else None
     return Classifier(
         path=path, name=name, signature=signature, output=output, output_name=named, size=size, classes=classes,
-        sha256=model_sha256(path), answer=lambda images: call(images)[chosen], _model=model,
+        sha256=model_sha256(path), answer=lambda images: call(images)[chosen], model=model,
     )  # fmt: skip
 
 
@@ -163,10 +164,10 @@ def _of_the_zoo(name: str, signature: str | None, output: str, output_name: str 
             raise ValueError(
                 f"`{argument}` must be {only!r} for a model of the zoo. Received: {argument}={given[argument]!r}"
             )
-    model = zoo.load_model(entry.name, dataset=entry.dataset, seed=entry.seed)
+    model = zoo.load_entry(entry)
     return Classifier(
         path=zoo.weights_path(entry), name=entry.place.replace("/", "_"),
         signature=None, output=output, output_name=None,
         size=entry.image_size, classes=len(entry.class_names), sha256=entry.weights_sha256,
-        answer=lambda images: model(images, training=False), _model=model, entry=entry,
+        answer=lambda images: model(images, training=False), model=model, entry=entry,
     )  # fmt: skip

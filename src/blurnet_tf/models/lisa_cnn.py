@@ -58,17 +58,18 @@ def lisa_cnn(
 
 
 def _of_the_zoo(variant: Variant, dataset: str) -> LayerWeights:
-    from blurnet_tf.models.zoo import find_model, known_models, zoo_weights  # here: most models need no zoo
+    from blurnet_tf.models import zoo  # here: most models need none
 
-    sets = sorted({one.dataset for one in known_models()})
+    sets = sorted({one.dataset for one in zoo.known_models()})
     if dataset not in sets:
         raise ValueError(f"`weights` must be one of {', '.join(map(repr, sets))}. Received: weights={dataset!r}")
-    if find_model(variant.name, dataset=dataset).variant != variant.settings():
+    entry = zoo.find_model(variant.name, dataset=dataset)
+    if entry.variant != variant.settings():
         raise ValueError(
             f"`variant` must be that of the zoo for weights={dataset!r}. Received: another {variant.name!r}, with "
             "defences of its own"
         )
-    return zoo_weights(variant.name, dataset)
+    return zoo.read_weights_file(zoo.weights_path(entry))[0]
 
 
 def feature_layer(model: keras.Model) -> str:

@@ -165,15 +165,14 @@ def load_model(name: str, *, dataset: str = "lisa", seed: int = 0, dtype: str | 
         >>> load_model("baseline")(np.zeros((1, 32, 32, 3), "float32")).shape
         TensorShape([1, 18])
     """
-    entry = find_model(name, dataset=dataset, seed=seed)
+    return load_entry(find_model(name, dataset=dataset, seed=seed), dtype=dtype)
+
+
+def load_entry(entry: ZooEntry, *, dtype: str | None = "float32") -> keras.Model:
+    """Load the model of an entry; dtype and errors as for `load_model`."""
     weights, image_size = read_weights_file(weights_path(entry))
     variant = Variant.from_settings(entry.variant, title=entry.title)
     return build_network(variant, classes=len(entry.class_names), image_size=image_size, weights=weights, dtype=dtype)
-
-
-def zoo_weights(name: str, dataset: str, seed: int = 0) -> LayerWeights:
-    """Return the trained weights of a model of the zoo, float32 by layer; errors as for `load_model`."""
-    return read_weights_file(weights_path(find_model(name, dataset=dataset, seed=seed)))[0]
 
 
 def weights_path(entry: ZooEntry) -> Path:

@@ -16,17 +16,12 @@ from blurnet_tf.models.zoo import ZooEntry, read_index, read_weights_file, weigh
 from blurnet_tf.reporting.benchmark_rows import count_models, curve_rows
 from blurnet_tf.reporting.tables import flat
 from blurnet_tf.reporting.write import write_tables
-from blurnet_tf.runs.benchmarks import check
 from blurnet_tf.runs.checkpoints import Checkpoint, held_out_accuracy, train_variant
-from blurnet_tf.runs.controls import ON_SIGNS
+from blurnet_tf.runs.controls import measure
 from blurnet_tf.runs.experiments import subject
 from blurnet_tf.runs.locks import locked
 from blurnet_tf.runs.own import Candidate
 from blurnet_tf.runs.run import StoredRun
-from blurnet_tf.runs.threat_model import ThreatModel
-
-SIGNS = "signs"
-"""The folder, in that of the results, of what is tried on held-out signs of one class."""
 
 
 def add_model(
@@ -68,12 +63,9 @@ def add_model(
     model = _rounded(trained, data, results / file)
     one = Candidate(subject=subject(model), layer=feature_layer(model.model))
     given: dict[str, Any] = {"training_data": data, "precision": precision, "preset": preset}
-    on_signs = ON_SIGNS if isinstance(suite, str) else suite
     place = (results / file).with_suffix("")
-    runs = [check([one], data, results=place, suite=suite, areas=areas, families=("bars",), **given)]
-    if sign is not None:
-        threat = ThreatModel(images="test", label=sign)
-        runs.append(check([one], data, results=place / SIGNS, threat_model=threat, suite=on_signs, **given))
+    found = measure(one, data, results=place, suite=suite, areas=areas, sign=sign, **given)
+    runs = [run for run in found if run is not None]
     for run in runs:
         write_tables(run)
     entry = ZooEntry(

@@ -24,7 +24,7 @@ from blurnet_tf.evaluation.scoring import predict
 from blurnet_tf.files import atomic_path, read_json, write_json
 from blurnet_tf.models import VARIANTS, LayerWeights, Variant, build_network, layer_weights, weights_sha256
 from blurnet_tf.models.inspection import read_keras_file
-from blurnet_tf.models.zoo import ZooEntry, read_weights_file, weights_path
+from blurnet_tf.models.zoo import ZooEntry, weights_path
 from blurnet_tf.runs.cells import ModelSpec, read_weights
 from blurnet_tf.runs.locks import locked
 from blurnet_tf.runs.run import Run, RunRow
@@ -223,19 +223,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def zoo_checkpoint(entry: ZooEntry) -> Checkpoint:
-    """Return a model of the zoo with its provenance: how it was trained, and what its rounded weights are.
+def zoo_checkpoint(entry: ZooEntry, model: keras.Model) -> Checkpoint:
+    """Return a loaded model of the zoo with its provenance: how it was trained, and what its rounded weights are.
 
     Raises:
         DownloadError, FileNotFoundError, ValueError: As for `load_model`.
     """
-    path = weights_path(entry)
-    variant, (weights, size) = _variant(entry.variant), read_weights_file(path)
-    model = build_network(variant, classes=len(entry.class_names), image_size=size, weights=weights, dtype="float32")
     names = ("weights_sha256", "test_correct", "test_images")
     provenance = {**entry.training, **{name: getattr(entry, name) for name in names}, "test_accuracy": entry.accuracy}
-    procedure = _procedure(entry.training)
-    return Checkpoint(path=path, variant=variant, procedure=procedure, model=model, provenance=provenance)
+    return Checkpoint(
+        path=weights_path(entry),
+        variant=_variant(entry.variant),
+        procedure=_procedure(entry.training),
+        model=model,
+        provenance=provenance,
+    )
 
 
 def read_variants(run: Run) -> dict[str, keras.Model]:

@@ -80,6 +80,35 @@ def control(
     )
     model = _candidate(trained, row, seed, data, filtered=filtered)
     given: dict[str, Any] = {"training_data": data, "precision": precision, "preset": preset}
+    return measure(
+        model,
+        data,
+        results=results,
+        suite=suite,
+        areas=areas,
+        sign=sign,
+        threat_model=threat_model,
+        kind="controls",
+        **given,
+    )
+
+
+def measure(
+    model: Candidate,
+    data: Dataset,
+    *,
+    results: Path,
+    suite: str | Sequence[Trial],
+    areas: Sequence[int],
+    sign: str | None,
+    threat_model: ThreatModel | None = None,
+    kind: str = "check",
+    **given: Any,
+) -> tuple[StoredRun, StoredRun | None]:
+    """Benchmark a model on the victims, in bars of some areas, and on the held-out signs of a class, if one is named.
+
+    Arguments as for `control`; `given` are further ones of `check`, for both.
+    """
     on_victims = check(
         [model],
         data,
@@ -88,7 +117,7 @@ def control(
         suite=suite,
         areas=areas,
         families=("bars",),
-        kind="controls",
+        kind=kind,
         **given,
     )
     if sign is None:

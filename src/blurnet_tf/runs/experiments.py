@@ -72,7 +72,7 @@ def subject(
     behind = f"_input_{input_blur}x{input_blur}" if input_blur else ""
     title = f"Input filter {input_blur}x{input_blur}" if input_blur else model.name
     if isinstance(model, Classifier) and model.entry is not None:
-        one = subject(zoo_checkpoint(model.entry), images=images)
+        one = subject(zoo_checkpoint(model.entry, model.model), images=images)
         spec = dataclasses.replace(one.spec, name=model.name + behind, input_blur=input_blur)
         fields: dict[str, Any] = {"name": spec.name, "title": title if behind else _zoo_title(model.entry)}
         if behind:  # another network: how right it is on held-out images is not known

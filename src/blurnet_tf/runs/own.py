@@ -20,7 +20,7 @@ from blurnet_tf.checks import are_probabilities
 from blurnet_tf.models.classifier import LEAST_PROBABILITY, Classifier, load_classifier
 from blurnet_tf.models.zoo import named_model
 from blurnet_tf.runs.cells import ModelSpec, hold
-from blurnet_tf.runs.checkpoints import Checkpoint, read_checkpoint, zoo_checkpoint
+from blurnet_tf.runs.checkpoints import Checkpoint, read_checkpoint
 from blurnet_tf.runs.experiments import Subject, subject
 from blurnet_tf.runs.run import RunRow
 from blurnet_tf.training.precision import make_deterministic
@@ -81,8 +81,7 @@ def candidate(
         model, facts = _read(model, images, checkpoints)
     if isinstance(model, Classifier) and model.entry is not None:
         _check(model, images, outputs)
-        layer = _first_convolution(zoo_checkpoint(model.entry).model)
-        return Candidate(subject=_renamed(subject(model), name), layer=layer)
+        return Candidate(subject=_renamed(subject(model), name), layer=_first_convolution(model.model))
     if isinstance(model, Checkpoint):
         return Candidate(subject=_renamed(subject(model), name), layer=_first_convolution(model.model))
     if not callable(model):

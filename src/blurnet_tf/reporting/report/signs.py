@@ -16,7 +16,7 @@ from blurnet_tf.data.folder import levels
 from blurnet_tf.evaluation import metrics
 from blurnet_tf.models import layer_weights, weights_sha256
 from blurnet_tf.models.inspection import read_keras_file
-from blurnet_tf.models.zoo import known_models, load_model
+from blurnet_tf.models.zoo import known_models, load_entry
 from blurnet_tf.numerics import dissimilarity
 from blurnet_tf.reporting.report.blocks import Absent, Column, Gallery, Picture, Text, png_uri
 from blurnet_tf.reporting.rows import WhiteBoxRow
@@ -105,7 +105,7 @@ def _find_model(row: RunRow, checkpoints: Path) -> keras.Model | None:
     """Return the model of a row: of the zoo, or from its checkpoint; `None` if that is absent, or another one now."""
     for entry in known_models():
         if entry.weights_sha256 == row.weights_sha256:
-            return load_model(entry.name, dataset=entry.dataset, seed=entry.seed)
+            return load_entry(entry)
     recorded = Path(row.checkpoint)
     for path in (checkpoints.joinpath(*recorded.parts[1:]), recorded):
         if path.suffix == ".keras" and path.is_file():
