@@ -31,6 +31,7 @@ SIGNATURE   ?=#             of MODEL, if it is a SavedModel; default: serving_de
 SPLIT       ?= track#       of LISA: track, or random, which leaks
 INIT        ?= random#      start of a training: random or rp2_release
 PRECISION   ?= auto#        auto, float32 or mixed_bfloat16, to train and attack in
+ENGINE      ?= local#       where to train and attack: local, processes:N, or a Dask scheduler, tcp://host:8786
 RUN         ?= all#         runs of `make reproduction`, a list, or all
 KILLS       ?= 20#          how often `make chaos` kills
 FORMAT      ?= savedmodel#  to export beside the SavedModel: litert, onnx, a list
@@ -44,6 +45,7 @@ VENV        ?= .venv#       virtual environment; empty: use PYTHON as it is
 PYTHON      ?= python3#     Python 3.10 to 3.13
 BLURNET_DATA ?=#            folder that holds rp2/ and lisa/
 export BLURNET_DATA
+export BLURNET_ENGINE := $(ENGINE)
 
 # Make splits its targets at spaces: such a path would be taken for two, by `clean` as well.
 $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPORTS ZOO MODEL LABELS VICTIMS,\
@@ -51,12 +53,12 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 
 .DELETE_ON_ERROR .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox check curve controls zoo figures ablation report train export reproduction bench chaos data assets \
+.PHONY: help blackbox whitebox check curve controls zoo figures ablation report train export reproduction bench scaling chaos data assets \
   notebook dist docs test quicktest lint format clean distclean
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
 PY := $(if $(strip $(VENV)),$(VENV)/bin/python,$(PYTHON))
-INSTALLED := $(if $(strip $(VENV)),$(VENV)/.installed)
+INSTALLED := $(if $(strip $(VENV)),$(VENV)/.installed$(if $(filter-out local,$(ENGINE)),-distributed))
 ifeq ($(strip $(VENV)),)
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 endif
@@ -128,6 +130,8 @@ reproduction: $(INSTALLED)  ## The runs of docs/reproduction.md: what moves the 
 
 bench: $(INSTALLED)  ## Time the attack and a training step against plain ones and the machine; see docs/benchmarks.md
 	@$(PY) -m experiments.bench $(ARGS) --results $(RESULTS)/bench
+scaling: $(INSTALLED)  ## Simulate how the time of a full grid falls with the number of workers; see docs/scaling.md
+	@$(PY) -m experiments.scaling $(ARGS) --checkpoints $(CHECKPOINTS)/lisa --results $(RESULTS)/controls
 chaos: $(INSTALLED)  ## Kill the white-box sweep KILLS times at random, resume it, compare the tables
 	@$(PY) -m experiments.chaos --kills $(KILLS) $(ARGS) --results $(RESULTS)/chaos
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.data.registry import choose_training
+from blurnet_tf.evaluation.scoring import held_out_accuracy
 from blurnet_tf.models import Variant
 from blurnet_tf.reporting import write_tables
 from blurnet_tf.runs import Subject, transfer
-from blurnet_tf.runs.checkpoints import held_out_accuracy
 from blurnet_tf.training.recipes import PRESETS
 from experiments import blackbox, cli
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blurnet_tf.fetching import DownloadError
+from blurnet_tf.runs.executors import LOCAL, engine
 from blurnet_tf.training.precision import make_deterministic
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +53,8 @@ def run(main: Callable[[list[str] | None], None]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
     make_deterministic()
     try:
-        main(None)
+        with engine(os.environ.get("BLURNET_ENGINE") or LOCAL):
+            main(None)
     except (DownloadError, OSError, ValueError) as error:
         if "--debug" in sys.argv:
             raise

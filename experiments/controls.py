@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from blurnet_tf.data.registry import choose_training
 from blurnet_tf.evaluation.suites import SUITES
 from blurnet_tf.reporting import write_tables
 from blurnet_tf.runs.controls import AREAS, CONTROLS, control, together
+from blurnet_tf.runs.executors import each
 from blurnet_tf.signs import CLASS_NAMES, STOP
 from experiments import arguments, cli, variants
 
@@ -20,23 +22,23 @@ def main(argv: list[str] | None) -> None:
     data = arguments.load_data(choose_training, options)
     usual = CLASS_NAMES[STOP]
     sign = options.only or (usual if usual in data.class_names else None)
-    runs, printed = [], ""
+    runs: list[Any] = []
+    printed = ""
     for place, seed in enumerate(dict.fromkeys(options.train_seeds)):
         whole = place == 0 or options.alike
-        for row in variants.named(options, CONTROLS):
-            found = control(
-                row,
-                seed,
-                data,
-                results=options.results,
-                folder=options.checkpoints,
-                suite=options.suite if whole else "quick",
-                areas=AREAS if whole else (),
-                sign=sign,
-                preset=options.preset,
-                precision=options.precision,
-            )
-            runs.append(found)
+        of_seed = functools.partial(
+            control,
+            seed=seed,
+            data=data,
+            results=options.results,
+            folder=options.checkpoints,
+            suite=options.suite if whole else "quick",
+            areas=AREAS if whole else (),
+            sign=sign,
+            preset=options.preset,
+            precision=options.precision,
+        )
+        runs += each(of_seed, variants.named(options, CONTROLS))
         victims, signs = together(runs)
         if signs is not None:
             write_tables(signs)

@@ -9,10 +9,11 @@ from typing import Any
 from blurnet_tf.data import rp2_release
 from blurnet_tf.data.registry import choose_training
 from blurnet_tf.evaluation.provenance import environment
+from blurnet_tf.evaluation.scoring import held_out_accuracy
 from blurnet_tf.export import FORMATS, check_formats, export_model, model_card
 from blurnet_tf.models import TRAINED_VARIANTS, TRANSFER_VARIANTS, feature_layer
 from blurnet_tf.reporting import attack_paragraph
-from blurnet_tf.runs.checkpoints import held_out_accuracy, train_variant
+from blurnet_tf.runs.checkpoints import train_variant
 from blurnet_tf.training.recipes import find_row, row_title
 from experiments import arguments, cli, variants
 

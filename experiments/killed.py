@@ -18,8 +18,11 @@ class DamageError(ValueError):
     """A kill did harm."""
 
 
-def sweep(folder: Path, extra: list[str], kill_after: float | None = None) -> bool:
-    """Run a sweep, which ends with its table, or kill it after some seconds; return whether it was killed."""
+def sweep(folder: Path, extra: list[str], kill_after: float | None = None, *, worker: bool = False) -> str:
+    """Run a sweep, which ends with its table, or kill it after some seconds, or one of its workers.
+
+    Return what was killed: "sweep", "worker", after which the sweep went on to its end, or "" for nothing.
+    """
     command = [
         *(sys.executable, "-m", "experiments.whitebox", "--preset", "smoke", "--data", "synthetic"),
         *("--checkpoints", str(folder / "checkpoints"), *extra, "--results", str(folder)),
@@ -28,17 +31,31 @@ def sweep(folder: Path, extra: list[str], kill_after: float | None = None) -> bo
     process = subprocess.Popen(
         command, cwd=cli.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
+    killed = ""
     try:
         _, said = process.communicate(timeout=kill_after)
     except subprocess.TimeoutExpired:
-        return True
+        if not (worker and _kill_worker(process.pid)):
+            return "sweep"
+        _, said = process.communicate()
+        killed = "worker"
     finally:  # also when this program is stopped
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     if process.returncode:
         raise DamageError(f"The sweep in {folder} failed: {said.strip().splitlines()[-1:]}")
-    return False
+    return killed
+
+
+def _kill_worker(pid: int) -> bool:
+    """Kill one of the worker processes of a sweep, if it has some."""
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [one for thread in threads for one in thread.read_text(encoding="ascii").split()]
+    workers = [one for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    for one in workers[:1]:
+        os.kill(int(one), signal.SIGKILL)
+    return bool(workers)
 
 
 def check(folder: Path, before: dict[Path, int]) -> dict[Path, int]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from blurnet_tf.data.registry import choose_training, load_dataset
 from blurnet_tf.reporting import write_tables
-from blurnet_tf.runs import load_setting, merged
+from blurnet_tf.runs import StoredRun, load_setting, merged
+from blurnet_tf.runs.executors import each, rounds
 from blurnet_tf.runs.studies import STUDIES, run_study
 from experiments import arguments, cli
 
@@ -17,14 +18,17 @@ def main(argv: list[str] | None) -> None:
     options = _parse(argv)
     roots = cli.data_roots(options.data_dir)
     setting = load_setting(load_dataset("rp2", roots=roots))
-    runs = []
-    for name in STUDIES if "all" in options.run else dict.fromkeys(options.run):
+    runs: list[StoredRun] = []
+
+    def run(name: str) -> StoredRun:
         study = STUDIES[name]
         data = choose_training("lisa", roots, split=study.split)
-        run = run_study(
+        return run_study(
             study, data, setting, folder=options.checkpoints, results=options.results, precision=options.precision
         )
-        runs.append(run)
+
+    for some in rounds(list(STUDIES if "all" in options.run else dict.fromkeys(options.run))):
+        runs += each(run, some)
         markdown = write_tables(merged(runs))
     print(markdown)
 

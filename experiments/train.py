@@ -5,6 +5,7 @@ from __future__ import annotations
 from blurnet_tf.data.registry import choose_training
 from blurnet_tf.models import TRAINED_VARIANTS
 from blurnet_tf.runs import train_variant
+from blurnet_tf.runs.executors import each
 from experiments import arguments, cli, variants
 
 
@@ -16,8 +17,8 @@ def main(argv: list[str] | None) -> None:
     variants.add_variant(parser)
     options = parser.parse_args(argv)
     data = arguments.load_data(choose_training, options)
-    for name in variants.named(options, TRAINED_VARIANTS):
-        train_variant(name, data, **arguments.training(options))
+    rows = variants.named(options, TRAINED_VARIANTS)
+    each(lambda name: train_variant(name, data, **arguments.training(options)), rows)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from blurnet_tf.data import rp2_release
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.models import TRAINED_VARIANTS
 from blurnet_tf.runs import Checkpoint, train_variant
+from blurnet_tf.runs.executors import each
 from blurnet_tf.training.recipes import find_row
 from experiments import arguments
 from experiments.cli import data_roots
@@ -34,7 +35,7 @@ def trained(options: Any, data: Dataset) -> list[Checkpoint]:
     """Return the models, trained now if they are not; "all" has RP2's released one where photographs are attacked."""
     released = rp2_release.find(data_roots(options.data_dir)) is not None and data.attacked is not None
     names = named(options, (*TRAINED_VARIANTS, *["rp2_release"] * released))
-    return [train_variant(name, data, **arguments.training(options)) for name in names]
+    return each(lambda name: train_variant(name, data, **arguments.training(options)), names)
 
 
 def _row(text: str) -> str:

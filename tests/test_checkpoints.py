@@ -16,7 +16,7 @@ import pytest
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.data.registry import load_dataset
 from blurnet_tf.models import VARIANTS, Variant
-from blurnet_tf.runs import checkpoint_path, checkpoints, train_checkpoint, train_variant
+from blurnet_tf.runs import checkpoint_path, train_checkpoint, train_variant, trainings
 from blurnet_tf.training import fit, train
 from blurnet_tf.training.recipes import PRESETS, Recipe, recipe
 
@@ -140,7 +140,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def would_train(*_: object, **__: object) -> None:
         raise WouldTrainError
 
-    monkeypatch.setattr(checkpoints, "fit", would_train)
+    monkeypatch.setattr(trainings, "fit", would_train)
 
 
 @pytest.mark.usefixtures("no_training")

@@ -69,7 +69,14 @@ def test_the_examples_of_a_page_run(
     monkeypatch.setattr(registry, "_KNOWN", dict(registry._KNOWN))
     monkeypatch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", (5, 40))
     images = np.random.default_rng(0).uniform(0, 1, (4, 32, 32, 3)).astype(np.float32)
-    names: dict[str, Any] = {"blurnet_tf": blurnet_tf, "keras": keras, "np": np, "tf": tf, "RP2": blurnet_tf.RP2}
+    names: dict[str, Any] = {
+        "__name__": "__main__",
+        "blurnet_tf": blurnet_tf,
+        "keras": keras,
+        "np": np,
+        "tf": tf,
+        "RP2": blurnet_tf.RP2,
+    }
     names |= {"images": images, "labels": np.array([14, 14, 14, 17], np.int32), "model": MODELS.get(kind, lisa_cnn)()}
     names |= {"mask": load_mask(bundled("sticker.png")), "octagon": load_mask(bundled("octagon.png"))}
     if page == "models.md":
@@ -89,6 +96,7 @@ def test_the_examples_of_a_page_run(
     for example in examples(page):
         example = re.sub(r"\bsteps=\d+", "steps=2", example).replace("final=RP2()", "final=RP2(steps=2)")
         example = example.replace("keras.applications.MobileNetV2()", "mobile")
+        example = example.replace('"processes:2"', '"local"')  # tests/test_executors.py has processes
         exec(example, names)
     if page.startswith("attacks/"):
         assert np.isfinite(names["result"].perturbation).all()

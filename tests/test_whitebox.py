@@ -140,18 +140,19 @@ def test_chaos_empties_no_folder_but_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
+@pytest.mark.parametrize("workers", [False, True])
 def test_chaos_does_not_wait_for_kills_that_come_too_late(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The undisturbed sweep may have been slow, on a loaded machine: later ones say how long a sweep takes now."""
     clock = [0.0]
     runs = []
 
-    def sweep(folder: Path, extra: list[str], kill_after: float | None = None) -> bool:
+    def sweep(folder: Path, extra: list[str], kill_after: float | None = None, *, worker: bool = False) -> str:
         takes = 10.0 if runs else 100000.0
         runs.append(kill_after)
-        killed = kill_after is not None and kill_after < takes
-        clock[0] += kill_after if killed and kill_after is not None else takes
+        killed = ("worker" if worker and workers else "sweep") * (kill_after is not None and kill_after < takes)
+        clock[0] += kill_after if killed == "sweep" and kill_after is not None else takes
         folder.mkdir(exist_ok=True)
         for name in chaos.TABLES:
             (folder / name).write_text("{}")
@@ -160,10 +161,12 @@ def test_chaos_does_not_wait_for_kills_that_come_too_late(
     monkeypatch.setattr(chaos, "sweep", sweep)
     monkeypatch.setattr(chaos.time, "perf_counter", lambda: clock[0])
     chaos.main(["--kills", "20", "--results", str(tmp_path / "chaos")])
-    assert "20 kills in" in capsys.readouterr().out.splitlines()[-1]
+    said = capsys.readouterr().out
+    assert "20 kills in" in said.splitlines()[-1]
+    assert ("of a worker" in said) == workers
     assert len(runs) < 50
     assert runs[0] is None
-    assert runs[-1] is None  # the last sweep ends undisturbed
+    assert workers or runs[-1] is None  # the last sweep ends undisturbed
 
 
 def test_chaos_notices_a_lost_and_a_damaged_file(smoke: tuple[Path, str], tmp_path: Path) -> None:

@@ -104,10 +104,14 @@ class Split:
 
 def save_split(path: Path, split: Split) -> None:
     """Write a split as one `.npz` file, atomically; `read_split` reads it."""
-    arrays = {"images": split.images, "labels": split.labels}
-    arrays |= {name: np.array(getattr(split, name), np.str_) for name in ("ids", "class_names")}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **split_arrays(split))  # type: ignore[arg-type]
+
+
+def split_arrays(split: Split) -> dict[str, NDArray[Any]]:
+    """Return the arrays of the file of a split, by name."""
+    names = {name: np.array(getattr(split, name), np.str_) for name in ("ids", "class_names")}
+    return {"images": split.images, "labels": split.labels, **names}
 
 
 def read_split(path: Path) -> Split:

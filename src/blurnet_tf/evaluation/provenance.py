@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
+from blurnet_tf.training.precision import gpu_names
+
 PACKAGE = Path(__file__).resolve().parent.parent
 MODULES: tuple[str, ...] = ("blurnet_tf", "tensorflow", "keras", "numpy", "cv2", "matplotlib")
 
@@ -28,13 +32,26 @@ def git_commit(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
         return None
 
 
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return what the processor is called."""
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
+    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def environment(folder: str | os.PathLike[str] = PACKAGE) -> dict[str, Any]:
-    """Return versions of Python and of the loaded packages, the machine, and the git commit of `folder`, if any."""
+    """Return versions of Python and of the loaded packages, the machine, and the git commit of `folder`, if any.
+
+    `device` is the GPU that TensorFlow computes on, else the processor; `threads`, how many TensorFlow has.
+    """
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "python": platform.python_version(),
         # Of what runs, whichever distribution it came from: OpenCV and TensorFlow have several.
         "packages": {name: sys.modules[name].__version__ for name in MODULES if name in sys.modules},
         "machine": f"{platform.system()} {platform.machine()}",
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": cpus,
+        "device": ", ".join(gpu_names()) or processor(),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads() or cpus,
         "git": git_commit(folder),
     }

@@ -14,6 +14,7 @@ from blurnet_tf.attacks.batches import batch_of, slices
 from blurnet_tf.attacks.contract import Attack
 from blurnet_tf.attacks.inputs import Model
 from blurnet_tf.data.split import Split
+from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.numerics import dissimilarity
 
@@ -118,3 +119,8 @@ def score(
     }
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
     return [Record(**shared, **row) for row in rows]
+
+
+def held_out_accuracy(model: Model, test: Split) -> Rate:
+    """Return the accuracy on the held-out images."""
+    return Rate(int((predict(model, test.images) == test.labels).sum()), len(test))

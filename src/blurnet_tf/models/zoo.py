@@ -220,15 +220,20 @@ def write_weights_file(path: Path, weights: LayerWeights, image_size: tuple[int,
     Raises:
         ValueError: A weight is beyond `MOST`, or no number.
     """
-    named = {
-        f"{name}/{number}": _rounded(array) for name, arrays in weights.items() for number, array in enumerate(arrays)
-    }
-    for name, array in named.items():
-        if not np.all(np.abs(array) <= MOST):  # also catches NaN
+    halves: dict[str, list[Any]] = {}
+    for name, arrays in weights.items():
+        rounded = [_rounded(array) for array in arrays]
+        if not all(np.all(np.abs(array) <= MOST) for array in rounded):  # also catches NaN
             raise ValueError(f"Weights must be numbers within {MOST}, what float16 holds. Received: others in {name}")
-    halves: dict[str, Any] = {name: array.astype(np.float16) for name, array in named.items()}
+        halves[name] = [array.astype(np.float16) for array in rounded]
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **(halves | {_SIZE: np.array(image_size, np.int32)}))
+        np.savez_compressed(temporary, **weights_arrays(halves, image_size))
+
+
+def weights_arrays(weights: Mapping[str, Sequence[Any]], image_size: tuple[int, int]) -> dict[str, Any]:
+    """Return the arrays of a file that `read_weights_file` reads, by name."""
+    named = {f"{name}/{number}": array for name, arrays in weights.items() for number, array in enumerate(arrays)}
+    return named | {_SIZE: np.array(image_size, np.int32)}
 
 
 def read_weights_file(path: Path) -> tuple[LayerWeights, tuple[int, int]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from blurnet_tf.evaluation.provenance import processor
 from blurnet_tf.reporting.tables import markdown_table
 from blurnet_tf.training.precision import CPU_FLAGS, resolve
 
@@ -17,9 +17,8 @@ PRODUCTS = ("float32", "bfloat16")  # the matrix products that everything is com
 def machine(gpus: Sequence[str], cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
     """Return what the processor is called, which of `CPU_FLAGS` it has, and the names of the GPUs."""
     text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
-    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
     return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "processor": processor(cpuinfo),
         "flags": [flag for flag in CPU_FLAGS if flag in text.split()],
         "bfloat16_in_hardware": resolve("auto", cpuinfo)[0] == "mixed_bfloat16",
         "gpus": list(gpus),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,18 @@ def write_tables(stored: StoredRun) -> str:
                 (folder / f"table2_by_lambda.{suffix}").unlink(missing_ok=True)
         if draw:
             draw(counted)
-        write_table(folder, name, counted.rows, counted.markdown, more=more)
-    return f"\n{counted.markdown}\nWritten to {folder}/"
+        markdown = counted.markdown + _mixed(stored.devices)
+        write_table(folder, name, counted.rows, markdown, more=more)
+    return f"\n{markdown}\nWritten to {folder}/"
+
+
+def _mixed(devices: Sequence[str]) -> str:
+    """Return the note that a table needs whose cells were computed on several kinds of devices."""
+    if len(devices) < 2:
+        return ""
+    return (
+        f"\nComputed on {'; '.join(devices)}: sums differ in their last bits, so that a sign may fall on one alone.\n"
+    )
 
 
 def _draw_ablation(counted: Counted) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.data.dataset import Dataset
+from blurnet_tf.evaluation.scoring import held_out_accuracy
 from blurnet_tf.evaluation.suites import Trial
 from blurnet_tf.files import atomic_path, sha256
 from blurnet_tf.models import feature_layer, layer_weights, set_layer_weights, weights_sha256
@@ -16,7 +17,7 @@ from blurnet_tf.models.zoo import ZooEntry, read_index, read_weights_file, weigh
 from blurnet_tf.reporting.benchmark_rows import count_models, curve_rows
 from blurnet_tf.reporting.tables import flat
 from blurnet_tf.reporting.write import write_tables
-from blurnet_tf.runs.checkpoints import Checkpoint, held_out_accuracy, train_variant
+from blurnet_tf.runs.checkpoints import Checkpoint, train_variant
 from blurnet_tf.runs.controls import measure
 from blurnet_tf.runs.experiments import subject
 from blurnet_tf.runs.locks import locked

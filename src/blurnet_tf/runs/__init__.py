@@ -11,6 +11,7 @@ from blurnet_tf.runs.checkpoints import (
     train_checkpoint,
     train_variant,
 )  # fmt: skip
+from blurnet_tf.runs.executors import engine
 from blurnet_tf.runs.experiments import (
     USUAL_TARGET,
     Subject,
@@ -26,6 +27,6 @@ from blurnet_tf.runs.setting import Setting, load_setting
 
 __all__ = [
     "USUAL_TARGET", "Checkpoint", "Run", "RunRow", "Setting", "StoredRun", "Subject", "checkpoint_path",
-    "choose_target", "choose_targets", "find_run", "load_setting", "merged", "read_run", "read_variants",
+    "choose_target", "choose_targets", "engine", "find_run", "load_setting", "merged", "read_run", "read_variants",
     "stored_checkpoints", "subject", "train_checkpoint", "train_variant", "transfer", "white_box",
 ]  # fmt: skip

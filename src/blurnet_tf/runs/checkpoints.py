@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +13,14 @@ from blurnet_tf.attacks import from_config
 from blurnet_tf.data import rp2_release
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.data.split import Split
-from blurnet_tf.evaluation.metrics import Rate
-from blurnet_tf.evaluation.provenance import environment
-from blurnet_tf.evaluation.scoring import predict
-from blurnet_tf.files import atomic_path, read_json, write_json
-from blurnet_tf.models import VARIANTS, LayerWeights, Variant, build_network, layer_weights, weights_sha256
+from blurnet_tf.files import read_json, write_json
+from blurnet_tf.models import VARIANTS, Variant, build_network, layer_weights, weights_sha256
 from blurnet_tf.models.inspection import read_keras_file
 from blurnet_tf.models.zoo import ZooEntry, weights_path
 from blurnet_tf.runs.cells import ModelSpec, read_weights
 from blurnet_tf.runs.locks import locked
 from blurnet_tf.runs.run import Run, RunRow
-from blurnet_tf.training.fit import fit
+from blurnet_tf.runs.trainings import save, score, train_to
 from blurnet_tf.training.precision import make_deterministic, resolve
 from blurnet_tf.training.procedures import Plain, Procedure
 from blurnet_tf.training.recipes import Recipe, recipe, row_name, row_title
@@ -182,10 +174,10 @@ def train_checkpoint(recipe: Recipe, data: Dataset, *, path: Path, precision: st
         found = _load(path, settings, test, precision)
         if found is None and is_release:
             model = build_network(recipe.variant, weights=start, dtype="float32")
-            found = model, _save(path, model, settings, test, {"checkpoint": "RP2 release"})
+            found = model, save(path, model, settings, test, {"checkpoint": "RP2 release"})
         elif found is None:
             dtype, reason = resolve(precision)
-            found = _train(path, recipe, settings | {"precision": dtype}, reason, train, test, start)
+            found = train_to(path, recipe, settings | {"precision": dtype}, reason, train, test, start)
     model, provenance = found
     return Checkpoint(path=path, variant=recipe.variant, procedure=recipe.procedure, model=model, provenance=provenance)
 
@@ -277,46 +269,6 @@ def _procedure(provenance: Mapping[str, Any]) -> Procedure:
     return from_config(provenance["settings"].get("procedure", Plain().to_config()))
 
 
-def held_out_accuracy(model: keras.Model, test: Split) -> Rate:
-    """Return the accuracy on the held-out images."""
-    return Rate(int((predict(model, test.images) == test.labels).sum()), len(test))
-
-
-def _train(
-    path: Path,
-    recipe: Recipe,
-    settings: dict[str, Any],
-    reason: str,
-    train: Split,
-    test: Split,
-    start: LayerWeights | None,
-) -> tuple[keras.Model, dict[str, Any]]:
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    state = path.with_name(f".{path.stem}-{digest}.training")
-    _remove_leftovers(path, but=state)
-    board = path.parent / "tensorboard" / path.stem
-    started = time.perf_counter()
-    print(
-        f"{path}: training on {len(train)} images ({settings['data']}) for {recipe.epochs} epochs. {reason}", flush=True
-    )
-    trained = fit(recipe, train, test, state=state, dtype=settings["precision"], start=start, board=board)
-    # A checkpoint counts only with its provenance: from here until that is written, there is none.
-    path.with_suffix(".json").unlink(missing_ok=True)
-    with atomic_path(path.with_suffix(".best.keras")) as temporary:
-        trained.best.save(temporary)
-    with atomic_path(path.with_suffix(".csv")) as temporary:
-        shutil.copyfile(trained.log, temporary)
-    more = {
-        "best_test_accuracy": held_out_accuracy(trained.best, test).value,
-        "precision": reason,
-        "seconds_since_start_or_resumption": round(time.perf_counter() - started, 1),
-    }
-    provenance = _save(path, trained.last, settings, test, more)
-    shutil.rmtree(state)
-    _remove_leftovers(path)
-    return trained.last, provenance
-
-
 def _load(
     path: Path, settings: dict[str, Any], test: Split, precision: str
 ) -> tuple[keras.Model, dict[str, Any]] | None:
@@ -345,53 +297,6 @@ def _load(
         return None
     print(f"{path}: trained already", flush=True)
     if scored_on != test.sha256():
-        provenance |= _score(path, model, test)
+        provenance |= score(path, model, test)
         write_json(record, provenance)
     return model, provenance
-
-
-def _save(
-    path: Path, model: keras.Model, settings: dict[str, Any], test: Split, more: dict[str, Any]
-) -> dict[str, Any]:
-    """Score a model on the held-out images, write it, and last its provenance, without which it does not count."""
-    path.with_suffix(".json").unlink(missing_ok=True)
-    with atomic_path(path) as temporary:
-        model.save(temporary)
-    provenance = {
-        "settings": settings,
-        **_score(path, model, test),
-        "weights_sha256": weights_sha256(layer_weights(model)),
-        **more,
-        "environment": environment(),
-    }
-    write_json(path.with_suffix(".json"), provenance)
-    return provenance
-
-
-def _score(path: Path, model: keras.Model, test: Split) -> dict[str, Any]:
-    accuracy = held_out_accuracy(model, test)
-    low, high = accuracy.interval()
-    share = f"{100 * accuracy.value:.1f}% of {accuracy.n} held-out images"
-    print(f"{path}: {share} [{100 * low:.1f}, {100 * high:.1f}]", flush=True)
-    return {
-        "test_accuracy": accuracy.value,
-        "test_correct": accuracy.count,
-        "test_images": accuracy.n,
-        "test_sha256": test.sha256(),
-    }
-
-
-def _remove_leftovers(path: Path, but: Path | None = None) -> None:
-    """Remove the states of trainings to `path` that none will resume, and files that a kill left half-written.
-
-    The names are matched to the end: another model's name may begin with this one's.
-    """
-    name = re.escape(path.stem)
-    state = re.compile(rf"\.{name}-[0-9a-f]{{12}}\.training")
-    part = re.compile(rf"\.{name}(\.best)?\.[0-9a-f]{{32}}\.(keras|csv|json)")
-    for other in path.parent.glob(f".{path.stem}*"):
-        if part.fullmatch(other.name):
-            other.unlink()
-        elif state.fullmatch(other.name) and other != but:
-            print(f"{other}: removing it, because no training resumes from it", flush=True)
-            shutil.rmtree(other)

@@ -9,10 +9,11 @@ from typing import Any
 
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.evaluation.feature_maps import kernel_roughness, roughness
+from blurnet_tf.evaluation.scoring import held_out_accuracy
 from blurnet_tf.evaluation.suites import Trial, margin
 from blurnet_tf.models import INPUT_VARIANTS, KERNEL_VARIANTS, VARIANTS, feature_layer
 from blurnet_tf.runs.benchmarks import check
-from blurnet_tf.runs.checkpoints import Checkpoint, held_out_accuracy, train_variant
+from blurnet_tf.runs.checkpoints import Checkpoint, train_variant
 from blurnet_tf.runs.experiments import Subject, merged
 from blurnet_tf.runs.own import Candidate
 from blurnet_tf.runs.run import StoredRun

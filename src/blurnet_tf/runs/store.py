@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.records import Record, read_records, write_records
 from blurnet_tf.files import atomic_folder, read_json, sha256, write_json
 from blurnet_tf.runs.cells import CellSpec, Content, compute
+from blurnet_tf.runs.executors import MOST_AT_ONCE, Engine, answer, current
 from blurnet_tf.runs.locks import locked
+from blurnet_tf.runs.parcels import compute_packed, pack
 
 RECORDS = "records.csv"
 ARRAYS = "arrays.npz"
@@ -46,27 +50,71 @@ class StoredCell:
 
 
 def fill(root: Path, specs: Sequence[CellSpec], compute: Callable[[CellSpec], Content] = compute) -> None:
-    """Compute the cells that the folder `root` lacks.
+    """Compute the cells that the folder `root` lacks, here or by the workers of the current `engine`.
 
     Another process may fill the same folder: a cell that it is computing is left to it, and waited for at the end.
     """
     pending = [spec for spec in specs if damage(root / spec.folder)]
     if len(pending) < len(specs):
         print(f"{root}: {len(specs) - len(pending)} of {len(specs)} cells are there already", flush=True)
+    engine = current()
+    if engine is not None:
+        elsewhere = [spec for spec in pending if not any(model.held for model in (*spec.victims, spec.source) if model)]
+        done = _fill_elsewhere(root, elsewhere, specs, engine)
+        pending = [spec for spec in pending if spec not in done]
     for patient in (False, True):
         for spec in list(pending):
-            waiting = f"{spec.name}: another process is computing it; waiting" if patient else None
-            with locked(root / ".locks" / spec.folder, waiting=waiting) as held:
-                if not held:
+            with _claimed(root, spec, patient=patient) as claim:
+                if claim is None:
                     continue
-                found = damage(root / spec.folder)
-                if found and found != ABSENT:
-                    print(f"{root / spec.folder}: damaged ({found}); computing it again", flush=True)
-                    shutil.rmtree(root / spec.folder)
-                if found:
+                if claim:
                     print(f"cell {specs.index(spec) + 1} of {len(specs)}: {spec.name}", flush=True)
-                    _fill_one(root, spec, compute)
+                    started = time.perf_counter()
+                    content = compute(spec)
+                    _write(root, spec, content, round(time.perf_counter() - started, 2), environment())
                 pending.remove(spec)
+
+
+def _fill_elsewhere(
+    root: Path, specs: Sequence[CellSpec], all_of: Sequence[CellSpec], engine: Engine
+) -> list[CellSpec]:
+    """Have the workers of an engine compute cells, and store what they answer; return all but what others compute."""
+    running: dict[Future[Any], tuple[CellSpec, contextlib.ExitStack]] = {}
+    todo, done = list(reversed(specs)), []
+    try:
+        while todo or running:
+            while todo and len(running) < MOST_AT_ONCE:
+                spec, lock = todo.pop(), contextlib.ExitStack()
+                with lock:
+                    claim = lock.enter_context(_claimed(root, spec, patient=False))
+                    if claim:
+                        running[engine.submit(compute_packed, *pack(spec))] = spec, lock.pop_all()
+                    elif claim is not None:
+                        done.append(spec)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                spec, lock = running.pop(future)
+                with lock:
+                    found = answer(future, spec.name)
+                    _write(root, spec, found.result, found.seconds, found.environment)
+                done.append(spec)
+                print(f"cell {all_of.index(spec) + 1} of {len(all_of)}: {spec.name}, {found.seconds:.0f} s", flush=True)
+    finally:
+        for future, (_, lock) in running.items():
+            future.cancel()
+            lock.close()
+    return done
+
+
+@contextlib.contextmanager
+def _claimed(root: Path, spec: CellSpec, *, patient: bool) -> Iterator[bool | None]:
+    """Hold the lock of a cell; give whether it must be computed, or `None` if another process is at it."""
+    waiting = f"{spec.name}: another process is computing it; waiting" if patient else None
+    with locked(root / ".locks" / spec.folder, waiting=waiting) as held:
+        found = damage(root / spec.folder) if held else ""
+        if found and found != ABSENT:
+            print(f"{root / spec.folder}: damaged ({found}); computing it again", flush=True)
+            shutil.rmtree(root / spec.folder)
+        yield bool(found) if held else None
 
 
 def read_cell(path: Path) -> StoredCell:
@@ -90,11 +138,10 @@ def damage(path: Path) -> str:
         return str(error) or type(error).__name__
 
 
-def _fill_one(root: Path, spec: CellSpec, compute: Callable[[CellSpec], Content]) -> None:
+def _write(root: Path, spec: CellSpec, content: Content, seconds: float, environment: Mapping[str, Any]) -> None:
     for left in root.glob(f".{spec.folder}.*"):  # of a process that was killed; nobody else is here, the lock is ours
         shutil.rmtree(left)
-    started = time.perf_counter()
-    records, arrays = compute(spec)
+    records, arrays = content
     with atomic_folder(root / spec.folder) as temporary:
         write_records(temporary / RECORDS, records)
         # Compressed, because a sticker for each image is 0 nearly everywhere.
@@ -102,7 +149,7 @@ def _fill_one(root: Path, spec: CellSpec, compute: Callable[[CellSpec], Content]
         provenance = {
             "inputs": spec.inputs(),
             "files": {name: sha256(temporary / name) for name in (RECORDS, ARRAYS)},
-            "seconds": round(time.perf_counter() - started, 2),
-            "environment": environment(),
+            "seconds": seconds,
+            "environment": environment,
         }
         write_json(temporary / PROVENANCE, provenance)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
 
+from blurnet_tf.attacks import from_config
 from blurnet_tf.models import Variant
 from blurnet_tf.models.variants import find_variant
 from blurnet_tf.training.procedures import PROCEDURES, Plain, Procedure, find_procedure
@@ -94,6 +96,17 @@ class Recipe:
         if "procedure" in known:
             known["procedure"] = self.procedure.to_config()
         return known
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole recipe, as JSON can write it."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        return known | {"variant": self.variant.settings(), "procedure": self.procedure.to_config()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Recipe:
+        """Return the recipe that `to_json` wrote."""
+        parts = {"variant": Variant.from_settings(content["variant"]), "procedure": from_config(content["procedure"])}
+        return cls(**{**content, **parts})
 
 
 _LATER: dict[str, Any] = {"procedure": Plain(), "order": "shuffled", "softmax_twice": False, "pixel_scale": 1.0}
