@@ -1,4 +1,4 @@
-"""The benchmark: the attack against a plain loop, what the machine can do, and what the total variation costs."""
+"""The benchmark: the attack against plain loops and PyTorch, what the machine can do, the cost of TV."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from experiments import cli
 def main(argv: list[str] | None) -> None:
     """Time all jobs in turn, write the figures and the tables, print the tables."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--rounds", type=positive, default=9, help="how often each job is timed")
+    parser.add_argument("--rounds", type=positive, default=5, help="how often each job is timed")
     parser.add_argument("--steps", type=positive, default=5, help="steps of a job in a round")
     parser.add_argument("--results", type=Path, default=Path("results/bench"), help="folder to write to")
     options = parser.parse_args(argv)
+    if bench.torch_peers() is None:
+        print("PyTorch is not installed, so it is not compared with: pip install 'blurnet-tf[bench]'", flush=True)
     jobs = bench.jobs(options.steps)
     seconds = bench.measure(jobs, options.rounds)
     described = [{key: value for key, value in asdict(job).items() if key not in ("steps", "run")} for job in jobs]

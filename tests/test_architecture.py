@@ -45,6 +45,7 @@ ONLY_IN: dict[str, set[str]] = {
     "cv2": {"data", "attacks"},
     "PIL": {"data", "commands"},
     "scipy": {"reporting.controls"},
+    "torch": {"evaluation.torch_peers"},
     "dask": {"runs.executors"},
     "distributed": {"runs.executors"},
     "cleverhans": {"attacks.digital"},

@@ -1,6 +1,8 @@
 """The benchmark: that it compares like with like, and reports what it timed. How long anything takes is not tested."""
 
+import importlib.util
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from blurnet_tf.data import synthetic
 from blurnet_tf.defenses import TotalVariation
 from blurnet_tf.evaluation import bench
 from blurnet_tf.evaluation import reference as bench_reference
-from blurnet_tf.models import lisa_cnn
+from blurnet_tf.models import layer_weights, lisa_cnn
 from blurnet_tf.reporting import bench as bench_report
 from blurnet_tf.signs import STOP
 from experiments import bench as program
@@ -22,12 +24,15 @@ from experiments import bench as program
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
+TORCH = importlib.util.find_spec("torch") is not None
+needs_torch = pytest.mark.skipif(not TORCH, reason="PyTorch, the extra `bench`, is not installed: it is large")
+ATTACKS = ["loop_eager", "loop_compiled", "batched_float32", "batched_mixed_bfloat16"]
+PEERS = ["torch_loop_float32", "torch_batched_float32", "torch_batched_bfloat16"]
 JOBS = [
-    "loop_eager",
-    "loop_compiled",
-    "batched_float32",
-    "batched_mixed_bfloat16",
+    *ATTACKS,
+    *PEERS * TORCH,
     *(f"training_{precision}_{tv}" for precision in ("float32", "mixed_bfloat16") for tv in ("no", "our", "naive")),
+    *["torch_float32", "torch_mixed_bfloat16"] * TORCH,
     "float32",
     "bfloat16",
 ]
@@ -72,6 +77,47 @@ def test_the_plain_loop_finds_the_perturbations_of_rp2(model: keras.Model, compi
     np.testing.assert_allclose(found, expected.perturbation, atol=2e-3)
     begun = RP2(steps=1, penalty=0.1, seed=3, learning_rate=1e-9)(model, images, targets=targets, mask=mask)
     assert np.abs(found - begun.perturbation).max() > 0.3  # it moved: four steps of at most 0.1
+
+
+@needs_torch
+@pytest.mark.parametrize("batched", [False, True], ids=["loop", "batched"])
+def test_the_attack_in_pytorch_finds_the_perturbations_of_rp2(model: keras.Model, batched: bool) -> None:
+    peers = bench.torch_peers()
+    images, mask = synthetic.victim_split().images[::10], load_mask(ROOT / "masks" / "sticker.png")
+    attack = RP2(steps=4, penalty=0.1, seed=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # some images are taken for a target already
+        expected = attack(model, images, targets=[4, 12], mask=mask)
+    network = peers.LisaCNN(layer_weights(model), channels_last=batched)
+    found, losses = peers.attack(attack, network, images, [4, 12], mask, batched=batched)()
+    np.testing.assert_allclose(found, expected.perturbation, atol=2e-3)
+    np.testing.assert_allclose(losses, expected.history["loss"][0], rtol=1e-5)
+    with pytest.raises(ValueError, match=r"^PyTorch's losses must be ours to 1e-3 at the start\. Received: 0.01,"):
+        bench._check_losses("loop", np.ones(3), np.array([1.0, 1.01, 1.0]))
+
+
+@needs_torch
+def test_a_training_step_in_pytorch_is_that_of_keras(model: keras.Model) -> None:
+    peers, split = bench.torch_peers(), synthetic.train_split(per_class=1)
+    images, labels = split.images[:8], split.labels[:8]
+    ours = lisa_cnn(weights=layer_weights(model), dtype="float32")
+    ours.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = [ours.train_on_batch(images, labels) for _ in range(3)]
+    for precision, tolerance in (("float32", 2e-3), ("bfloat16", 0.03)):
+        network = peers.LisaCNN(layer_weights(model), precision, channels_last=True)
+        assert peers.training(network, images, labels, 3)() == pytest.approx(losses[2], rel=tolerance)
+
+
+def test_the_best_peer_is_the_fastest_in_as_many_bits() -> None:
+    times = {"batched_float32": [2.0, 3.0], "torch_loop_float32": [9.0, 9.0], "torch_batched_float32": [4.0, 3.0],
+             "batched_mixed_bfloat16": [1.0, 1.0]}  # fmt: skip
+    rows = [
+        {"name": name, "title": name, "group": "attack", "seconds": seconds, "median": float(np.median(seconds))}
+        for name, seconds in times.items()
+    ]
+    assert bench_report.best_peers(rows) == {
+        "batched_float32": {"peer": "torch_batched_float32", "ratio": 1.4, "lowest": 1.0, "highest": 2.0}
+    }
 
 
 def test_the_naive_total_variation_has_the_value_and_the_gradient_of_ours() -> None:
@@ -174,7 +220,7 @@ def test_the_program_writes_every_timing_and_the_machine(result: dict[str, Any])
 def test_ratios_and_shares_are_quotients_of_the_timings(result: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in result["jobs"]}
     middle = {name: np.median(row["seconds"]) for name, row in rows.items()}
-    for name in JOBS[:4]:
+    for name in ATTACKS + PEERS * TORCH:
         assert rows[name]["ratio"] == pytest.approx(middle["loop_eager"] / middle[name])
         assert rows[name]["flop"] == 40 * 2 * 30_820_352
     for precision in ("float32", "mixed_bfloat16"):
@@ -182,6 +228,9 @@ def test_ratios_and_shares_are_quotients_of_the_timings(result: dict[str, Any]) 
             row = rows[f"training_{precision}_{tv}"]
             assert row["ratio"] == pytest.approx(middle[row["name"]] / middle[f"training_{precision}_no"])
             assert row["flop"] == 8 * (3 * 30_820_352 - 6_291_456)
+        if TORCH:
+            row = rows[f"torch_{precision}"]
+            assert row["ratio"] == pytest.approx(middle[row["name"]] / middle[f"training_{precision}_no"])
     for row in rows.values():
         for product in ("float32", "bfloat16"):
             rate = 2 * 64**3 / middle[product]
@@ -207,7 +256,8 @@ def test_the_documentation_has_the_tables_of_the_program(result: dict[str, Any])
     def shape(text: str) -> list[list[str]]:
         """The header of every table and the title of every row, without the figures."""
         lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line[:1] == "|"]
-        return [cells if "ms" in cells else cells[:1] for cells in lines if not cells[0].startswith("--")]
+        rows = [cells if "ms" in cells else cells[:1] for cells in lines if not cells[0].startswith("--")]
+        return [row for row in rows if TORCH or not row[0].startswith("PyTorch")]
 
     settings = {"targets": len(bench.TARGETS), "batch": bench.BATCH, "size": bench.SIZE}
     written = bench_report.markdown(result | {"settings": result["settings"] | settings})

@@ -73,7 +73,8 @@ def in_graph(step: Step, signature: Callable[[Any], Any] = lambda problem: probl
 def take(advance: Advance, state: Any, problem: Any, total: int, bar: Bar) -> tuple[Any, NDArray[np.float32]]:
     """Take `total` steps: the last state, and the rows of the history (total, ...)."""
     rows = []
-    size = min(math.ceil(total / 50), 20)  # many calls: Python can answer Ctrl-C or SIGTERM only between two
+    # Many calls, because Python can answer Ctrl-C or SIGTERM only between two; but a call costs a tenth of a step.
+    size = min(max(math.ceil(total / 50), 5), 20)
     for done in range(0, total, size):
         count = min(size, total - done)
         state, history = advance(state, problem, tf.constant(count, tf.int32))

@@ -1,7 +1,8 @@
-"""The benchmark: the attack against a plain loop, what the machine can do, and what the total variation costs."""
+"""The benchmark: the attack against plain loops and PyTorch, what the machine can do, the cost of TV."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from blurnet_tf.training import train
 TARGETS: tuple[int, ...] = tuple(index for index in range(len(CLASS_NAMES)) if index != STOP)
 BATCH, SIZE = 128, 2048
 PRECISIONS = ("float32", "mixed_bfloat16")
+LONGER = 12
+"""How many times as many steps `RP2` takes as the others, since a call has costs of its own: an experiment has 300."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,13 @@ class Job:
 
 
 def jobs(steps: int) -> list[Job]:
-    """Return everything that is timed: attacks, training steps and matrix products, each of some steps."""
+    """Return everything that is timed: attacks, training steps and matrix products, each of some steps.
+
+    PyTorch's are among them where it is installed.
+
+    Raises:
+        ValueError: The losses of a peer are not ours, so that the times would not be those of the same thing.
+    """
     weights = layer_weights(lisa_cnn(seed=0))
     # An untrained model that takes every image for a stop sign, so that no target is reached before the attack.
     weights["logits"][1][STOP] = 5.0
@@ -81,7 +90,7 @@ def measure(jobs: list[Job], rounds: int) -> dict[str, list[float]]:
 
 
 def _attacks(weights: LayerWeights, images: Any, labels: Any, steps: int) -> list[Job]:
-    attack, mask = RP2(steps=steps), load_mask(bundled("sticker.png"))
+    attack, longer, mask = RP2(steps=steps), RP2(steps=LONGER * steps), load_mask(bundled("sticker.png"))
     models = {precision: lisa_cnn(weights=weights, dtype=precision) for precision in PRECISIONS}
     plain = plain_step(attack, models["float32"], images, mask)
 
@@ -91,17 +100,49 @@ def _attacks(weights: LayerWeights, images: Any, labels: Any, steps: int) -> lis
 
     def batched(precision: str) -> Job:
         def run() -> object:
-            return attack(models[precision], images, targets=TARGETS, mask=mask, labels=labels, progress=False)
+            return longer(models[precision], images, targets=TARGETS, mask=mask, labels=labels, progress=False)
 
         # One step more than asked: RP2 computes objective and gradient at the start and after every step.
-        return job(f"batched_{precision}", f"batched, {precision}", steps + 1, run)
+        return job(f"batched_{precision}", f"batched, {precision}", longer.steps + 1, run)
 
+    def peer(name: str, title: str, *, batched: bool, **network: Any) -> Job:
+        model = torch.LisaCNN(weights, **network)
+        _check_losses(title, losses, torch.attack(once, model, images, TARGETS, mask, batched=batched)()[1])
+        run = torch.attack(attack, model, images, TARGETS, mask, batched=batched)
+        return job(f"torch_{name}", f"PyTorch, {title}", steps, run)
+
+    torch, peers = torch_peers(), []
+    if torch is not None:
+        once = RP2(steps=1)
+        losses = once(models["float32"], images, targets=TARGETS, mask=mask, labels=labels).history["loss"][0]
+        peers = [
+            peer("loop_float32", "loop, float32", batched=False),
+            peer("batched_float32", "batched, float32", batched=True),
+            peer("batched_bfloat16", "batched, bfloat16, channels last", batched=True, dtype="bfloat16",
+                 channels_last=True),
+        ]  # fmt: skip
     compiled = tf.function(plain)
     return [
         job("loop_eager", "loop, eager", steps, lambda: plain_attack(attack, plain, TARGETS, mask)),
         job("loop_compiled", "loop, compiled step", steps, lambda: plain_attack(attack, compiled, TARGETS, mask)),
         *map(batched, PRECISIONS),
+        *peers,
     ]
+
+
+def torch_peers() -> Any:
+    """Return the module `torch_peers`; `None` where PyTorch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    from blurnet_tf.evaluation import torch_peers
+
+    return torch_peers
+
+
+def _check_losses(title: str, ours: Any, theirs: Any) -> None:
+    difference = float(np.abs(np.asarray(theirs) / ours - 1).max())
+    if not difference <= 1e-3:
+        raise ValueError(f"PyTorch's losses must be ours to 1e-3 at the start. Received: {difference:g}, {title}")
 
 
 def _trainings(weights: LayerWeights, steps: int) -> list[Job]:
@@ -126,7 +167,16 @@ def _trainings(weights: LayerWeights, steps: int) -> list[Job]:
         title = f"{precision}, {penalty}"
         return Job(name + penalty.split()[0], "training", title, against=f"{name}no", flop=flop, steps=steps, run=run)
 
-    return [job(precision, penalty) for precision in PRECISIONS for penalty in ("no TV", "our TV", "naive TV")]
+    def peer(precision: str, **network: Any) -> Job:
+        run = torch.training(torch.LisaCNN(weights, **network), images, labels, steps)
+        flop, title = BATCH * training_flop(trained), f"PyTorch, {network['dtype']}, channels last"
+        against = f"training_{precision}_no"
+        return Job(f"torch_{precision}", "training", title, against=against, flop=flop, steps=steps, run=run)
+
+    torch = torch_peers()
+    ours = [job(precision, penalty) for precision in PRECISIONS for penalty in ("no TV", "our TV", "naive TV")]
+    formats = {} if torch is None else {"float32": "float32", "mixed_bfloat16": "bfloat16"}
+    return [*ours, *(peer(precision, dtype=dtype, channels_last=True) for precision, dtype in formats.items())]
 
 
 def _products(steps: int) -> list[Job]:

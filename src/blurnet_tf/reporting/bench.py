@@ -53,6 +53,25 @@ def figures(
     return rows
 
 
+def best_peers(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return for our batched attacks by title the fastest attack in PyTorch in as many bits, and how ours compares.
+
+    `peer` is its title; `ratio`, `lowest` and `highest` say how many times as fast ours is, as in `figures`.
+    """
+    found = {}
+    for one in rows:
+        peers = [peer for peer in rows if peer["name"].startswith("torch_") and peer["group"] == "attack"]
+        peers = [peer for peer in peers if ("bfloat16" in peer["name"]) == ("bfloat16" in one["name"])]
+        if one["name"].startswith("batched_") and peers:
+            best = min(peers, key=lambda peer: peer["median"])
+            ratios = [theirs / ours for theirs, ours in zip(best["seconds"], one["seconds"], strict=True)]
+            found[one["title"]] = {
+                "peer": best["title"], "ratio": best["median"] / one["median"], "lowest": min(ratios),
+                "highest": max(ratios),
+            }  # fmt: skip
+    return found
+
+
 def markdown(result: dict[str, Any]) -> str:
     """Return the tables of a result, as `experiments.bench` writes it, as Markdown that reads well as plain text."""
     settings, where, packages = result["settings"], result["machine"], result["environment"]["packages"]
@@ -84,4 +103,10 @@ def markdown(result: dict[str, Any]) -> str:
             for row in result["jobs"] if row["group"] == group
         ]  # fmt: skip
         parts.append(markdown_table(header, rows))
+        if group == "attack":
+            parts += [
+                f"{title}: {best['ratio']:.2f} times as fast as the best of PyTorch, {best['peer'].partition(', ')[2]} "
+                f"({best['lowest']:.2f} to {best['highest']:.2f})."
+                for title, best in best_peers(result["jobs"]).items()
+            ]
     return "\n\n".join(parts) + "\n"
