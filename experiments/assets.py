@@ -28,7 +28,7 @@ def main(arguments: list[str] | None) -> None:
     write_text(root / "masks" / "palette.csv", "\n".join([header, *lines]) + "\n")
     sheet = synthetic.class_sheet(synthetic.test_split(), 10, 2)
     save_image(root / "docs" / "images" / "synthetic.png", sheet, optimize=True)
-    models = load_model("baseline"), load_model("baseline+stickers")
+    models = load_model("baseline"), load_model("vote_cnn+adversarial_stickers")
     first = pixels(doc_pictures.first_page(*models), dpi=doc_pictures.DPI)
     save_image(root / "docs" / "images" / "attack.png", first, colours=192, optimize=True)
     for name, picture in doc_pictures.draw_pictures(models[0]):

@@ -111,7 +111,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert (said["Name"], said["Version"]) == ("blurnet-tf", blurnet_tf.__version__)
     assert (said["License-Expression"], said["License-File"]) == ("MIT", "LICENSE")
     assert said["Requires-Python"] == "<3.14,>=3.10"
-    assert set(said.get_all("Provides-Extra")) == {"dist", "docs", "lint", "onnx", "test"}
+    assert set(said.get_all("Provides-Extra")) == {"bench", "dist", "distributed", "docs", "lint", "onnx", "test"}
     assert said["Description-Content-Type"] == "text/markdown"
     assert said.get_payload().startswith("# blurnet-tf\n")
 

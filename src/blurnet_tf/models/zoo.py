@@ -223,8 +223,12 @@ def write_weights_file(path: Path, weights: LayerWeights, image_size: tuple[int,
     halves: dict[str, list[Any]] = {}
     for name, arrays in weights.items():
         rounded = [_rounded(array) for array in arrays]
-        if not all(np.all(np.abs(array) <= MOST) for array in rounded):  # also catches NaN
-            raise ValueError(f"Weights must be numbers within {MOST}, what float16 holds. Received: others in {name}")
+        for number, array in enumerate(rounded):
+            if not np.all(np.abs(array) <= MOST):  # also catches NaN
+                where = f"{name}/{number}"
+                raise ValueError(
+                    f"Weights must be numbers within {MOST}, what float16 holds. Received: others in {where}"
+                )
         halves[name] = [array.astype(np.float16) for array in rounded]
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **weights_arrays(halves, image_size))

@@ -340,7 +340,7 @@ def first_page(plain: keras.Model, hardened: keras.Model) -> Figure:
     sign = read_image(bundled("stop.png"), size=(32, 32))[np.newaxis]
     attack = RP2(loss="margin", basis="paint", norm=None)
     sheet = Sheet(["what it\nreads"], 3, lines=[2], head=2)
-    sheet.head(["the sign", "attacked:\nbaseline", "attacked:\nbaseline+stickers"])
+    sheet.head(["the sign", "attacked:\nbaseline", "attacked: the\ndefended model"])
     shown = [sign]
     for model in (plain, hardened):
         shown.append(attack(model, sign, labels=[STOP], mask=bars(60), progress=False).apply(sign)[0])
