@@ -26,6 +26,7 @@ from blurnet_tf.data.registry import load_dataset
 from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.files import read_json, write_json
 from blurnet_tf.models import VARIANTS, layer_weights, lisa_cnn, weights_sha256
+from blurnet_tf.models.classifier import load_classifier
 from blurnet_tf.models.inspection import model_sha256
 from blurnet_tf.reporting import write_tables
 from blurnet_tf.runs import Setting, executors, load_setting, read_run, train_variant, trainings, white_box
@@ -275,37 +276,32 @@ def test_a_worker_trains_what_this_process_would(
 def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", (15, 30))
     monkeypatch.setattr(executors, "_share", lambda processes: len(os.sched_getaffinity(0)))  # as many threads as here
-    data = load_dataset("synthetic", per_class=4, test_per_class=2)
-    models = [train_variant(name, data, folder=tmp_path, preset="smoke") for name in ("baseline", "tv_1e-4")]
-    attacks = [RP2(steps=60, seed=seed) for seed in (0, 1)]
-    given: dict[str, Any] = {"attacks": attacks, "targets": (3, 12), "training_data": data, "precision": "float32"}
-    tables = {}
+    data, model = load_dataset("synthetic"), load_classifier("synthetic/baseline")
+    given: dict[str, Any] = {"attacks": [RP2(steps=20, seed=seed) for seed in (0, 1)], "targets": (3, 12)}
+    stored: dict[str, dict[str, bytes]] = {}
     for where in ("local", "processes:2"):
         results = tmp_path / where.replace(":", "-")
         killed: list[int] = []
         with engine(where):
-            made = current()
-            stop = threading.Event()
+            made, stop = current(), threading.Event()
             killer = threading.Thread(target=kill_one, args=(made, killed, stop))
             with contextlib.ExitStack() as stack:
                 if made is not None:
                     stack.callback(killer.join)
                     stack.callback(stop.set)
                     killer.start()
-                write_tables(white_box(models, data, results=results, **given))
+                write_tables(white_box([model], data, results=results, precision="float32", **given))
         assert len(killed) == (where != "local")
-        tables[where] = {path.name: path.read_bytes() for path in results.glob("table2.*")}
         cells = sorted(path for path in (results / "cells").iterdir() if path.is_dir() and path.name[0] != ".")
-        assert len(cells) == 6
-        tables[where] |= {f"{path.name}/{name}": (path / name).read_bytes()
-                          for path in cells for name in ("records.csv", "arrays.npz")}  # fmt: skip
-    assert len(tables["local"]) == 3 + 2 * 6
-    assert tables["local"] == tables["processes:2"]
+        files = [*results.glob("table2.*"), *(cell / name for cell in cells for name in ("records.csv", "arrays.npz"))]
+        stored[where] = {str(path.relative_to(results)): path.read_bytes() for path in files}
+    assert len(stored["local"]) == 3 + 2 * 3
+    assert stored["local"] == stored["processes:2"]
     # A table says when its cells come from several kinds of devices.
-    assert b"Computed on" not in tables["processes:2"]["table2.md"]
+    assert b"Computed on" not in stored["processes:2"]["table2.md"]
     provenance = cells[0] / "provenance.json"
-    stored = read_json(provenance)
-    write_json(provenance, {**stored, "environment": {**stored["environment"], "device": "GPU 9", "threads": 4}})
+    known = read_json(provenance)
+    write_json(provenance, {**known, "environment": {**known["environment"], "device": "GPU 9", "threads": 4}})
     write_tables(read_run(results))
     assert "\nComputed on GPU 9 (4 threads); " in (results / "table2.md").read_text()
 
