@@ -64,10 +64,12 @@ def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
         names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
     except UnicodeDecodeError as error:
         raise ValueError(f"Class names {path} must be text in UTF-8. Received: {error}") from error
+    known: set[str] = set()
     for number, name in enumerate(names, 1):
-        if not name or name in names[: number - 1]:
+        if not name or name in known:
             received = f"{name!r} again" if name else "an empty line"
             raise ValueError(f"Class names {path}, line {number}, must be another name. Received: {received}")
+        known.add(name)
     if len(names) < 2:
         raise ValueError(f"Class names {path} must hold at least two names, one a line. Received: {len(names)}")
     return names
