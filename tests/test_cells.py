@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import keras
 import numpy as np
 import pytest
 
 from blurnet_tf.attacks import NPS, RP2, GradientAttack
 from blurnet_tf.data.registry import load_dataset
-from blurnet_tf.models import VARIANTS, Variant, layer_weights, lisa_cnn, weights_sha256
+from blurnet_tf.models import VARIANTS, lisa_cnn
 from blurnet_tf.models.inspection import model_sha256
 from blurnet_tf.runs import Setting, load_setting
 from blurnet_tf.runs.cells import CellSpec, ModelSpec, compute
 from blurnet_tf.runs.experiments import attack_cell
 from blurnet_tf.runs.store import fill, read_cell
+from tests.examples import untrained
 
 ATTACK = RP2(steps=3)
 PALETTE = ((0.5, 0.5, 0.5), (0.0, 0.0, 0.0))
@@ -37,16 +37,7 @@ def setting() -> Setting:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
-    path = tmp_path_factory.mktemp("models") / "tv_1e-4.keras"
-    network = lisa_cnn("tv_1e-4", seed=0, dtype="float32")
-    network.save(path)
-    return model_spec(path, VARIANTS["tv_1e-4"])
-
-
-def model_spec(path: Path, variant: Variant, **more: Any) -> ModelSpec:
-    weights = layer_weights(keras.saving.load_model(path, compile=False))
-    fields = {"name": variant.name, "path": str(path), "sha256": weights_sha256(weights)}
-    return ModelSpec(**(fields | {"variant": variant.settings()} | more))
+    return untrained(tmp_path_factory.mktemp("models"))
 
 
 def cell(setting: Setting, model: ModelSpec, attack: Any = ATTACK, **more: Any) -> CellSpec:

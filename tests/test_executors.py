@@ -25,7 +25,7 @@ from blurnet_tf.attacks import RP2
 from blurnet_tf.data.registry import load_dataset
 from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.files import read_json, write_json
-from blurnet_tf.models import VARIANTS, layer_weights, lisa_cnn, weights_sha256
+from blurnet_tf.models import lisa_cnn
 from blurnet_tf.models.classifier import load_classifier
 from blurnet_tf.models.inspection import model_sha256
 from blurnet_tf.reporting import write_tables
@@ -35,6 +35,7 @@ from blurnet_tf.runs.executors import Engine, WorkersError, answer, current, eac
 from blurnet_tf.runs.experiments import attack_cell
 from blurnet_tf.runs.parcels import pack
 from blurnet_tf.runs.store import fill, read_cell
+from tests.examples import untrained
 
 pytestmark = pytest.mark.filterwarnings("ignore:The model takes")
 
@@ -53,11 +54,7 @@ def setting() -> Setting:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
-    path = tmp_path_factory.mktemp("models") / "tv_1e-4.keras"
-    network = lisa_cnn("tv_1e-4", seed=0, dtype="float32")
-    network.save(path)
-    sha256 = weights_sha256(layer_weights(network))
-    return ModelSpec(name="mine", path=str(path), sha256=sha256, variant=VARIANTS["tv_1e-4"].settings())
+    return untrained(tmp_path_factory.mktemp("models"))
 
 
 def cell(setting: Setting, model: ModelSpec, steps: int = 2, **more: Any) -> CellSpec:
