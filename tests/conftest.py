@@ -15,6 +15,8 @@ LONGEST = (
 )  # fmt: skip
 
 os.environ.pop("BLURNET_ZOO", None)  # the tests are about the models of the package
+for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of `make test ARGS=...`: another make would take its variables
+    os.environ.pop(name, None)
 ROOTS = [Path(root) for root in (os.environ.get("BLURNET_DATA"), "data") if root]
 
 

@@ -33,7 +33,7 @@ from blurnet_tf.evaluation.suites import Trial
 from blurnet_tf.models import INPUT_VARIANTS, KERNEL_VARIANTS, VARIANTS, layer_weights
 from blurnet_tf.reporting import write_report, write_tables
 from blurnet_tf.reporting.controls import MEASURES, ControlRow, control_table, correlations, spread_cell
-from blurnet_tf.runs import checkpoint_path, checkpoints, read_run
+from blurnet_tf.runs import checkpoint_path, read_run, trainings
 from blurnet_tf.runs.checkpoints import read_checkpoint
 from blurnet_tf.runs.controls import CONTROLS, SIGNS, control, together
 from blurnet_tf.runs.run import StoredRun
@@ -128,7 +128,7 @@ def data() -> Dataset:
 
 def make_cheap(patch: pytest.MonkeyPatch) -> None:
     """Plant the models in place of training them, and ask little of them."""
-    patch.setattr("blurnet_tf.runs.checkpoints.fit", planted)
+    patch.setattr("blurnet_tf.runs.trainings.fit", planted)
     patch.setattr("blurnet_tf.runs.controls.ON_SIGNS", TRIALS[1:])
     patch.setattr("blurnet_tf.runs.benchmarks.CURVE", TRIALS[1:])
     patch.setattr("blurnet_tf.runs.cells.probe", asked_once)
@@ -350,7 +350,7 @@ def test_a_second_call_computes_nothing_and_writes_the_same_bytes(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(checkpoints, "fit", never)
+    monkeypatch.setattr(trainings, "fit", never)
     place = folder / "results" / "controls"
     names = [*sorted(place.glob("table3.*")), *sorted((place / SIGNS).glob("check.*")), *sorted(place.glob("*.png"))]
     before = {path: path.read_bytes() for path in names}

@@ -97,6 +97,7 @@ def test_the_examples_of_a_page_run(
         example = re.sub(r"\bsteps=\d+", "steps=2", example).replace("final=RP2()", "final=RP2(steps=2)")
         example = example.replace("keras.applications.MobileNetV2()", "mobile")
         example = example.replace('"processes:2"', '"local"')  # tests/test_executors.py has processes
+        example = example.replace('suite="quick"', "suite=[RP2(steps=2)]")
         exec(example, names)
     if page.startswith("attacks/"):
         assert np.isfinite(names["result"].perturbation).all()

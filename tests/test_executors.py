@@ -271,7 +271,6 @@ def test_a_worker_trains_what_this_process_would(
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", (15, 30))
     monkeypatch.setattr(executors, "_share", lambda processes: len(os.sched_getaffinity(0)))  # as many threads as here
     data, model = load_dataset("synthetic"), load_classifier("synthetic/baseline")
     given: dict[str, Any] = {"attacks": [RP2(steps=20, seed=seed) for seed in (0, 1)], "targets": (3, 12)}

@@ -18,10 +18,10 @@ import keras
 import numpy as np
 import pytest
 
-from blurnet_tf import lisa_cnn
 from blurnet_tf.data import synthetic
 from blurnet_tf.data.registry import load_dataset
 from blurnet_tf.evaluation.records import read_records
+from blurnet_tf.models import build_network
 from blurnet_tf.reporting import doc_pictures
 from blurnet_tf.runs import read_run
 from blurnet_tf.training.recipes import PRESETS
@@ -269,7 +269,7 @@ def test_fetching_from_nowhere_is_one_sentence_and_leaves_nothing(
 
 def test_the_drawn_assets_are_those_in_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blurnet_tf.data.synthetic.test_split", functools.partial(synthetic.test_split, 10))
-    monkeypatch.setattr("experiments.assets.load_model", lambda name: lisa_cnn(name.partition("+")[0], seed=0))
+    monkeypatch.setattr("experiments.assets.load_model", lambda name: build_network(name.partition("+")[0], seed=0))
     (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "docs" / "zoo.md", tmp_path / "docs")
     few = {"total_variation": doc_pictures.PICTURES["total_variation"]}  # tests/test_doc_pictures.py draws more

@@ -234,7 +234,7 @@ def signs() -> Dataset:
 def setting(signs: Dataset) -> Iterator[Setting]:
     """Three photographs. Models are planted, not trained."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("blurnet_tf.runs.checkpoints.fit", planted)
+        patch.setattr("blurnet_tf.runs.trainings.fit", planted)
         patch.setattr("blurnet_tf.evaluation.attacking.DRAWS", 2)
         patch.setattr("blurnet_tf.data.synthetic.VICTIM_DISTANCES", (5, 20, 40))
         patch.setattr("blurnet_tf.data.synthetic.VICTIM_ANGLES", (15,))
