@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ LONGEST = (
 )  # fmt: skip
 
 os.environ.pop("BLURNET_ZOO", None)  # the tests are about the models of the package
-for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of `make test ARGS=...`: another make would take its variables
+# What `make test ARGS=...` was told is no matter of a make that a test starts, which would take it from here.
+told = re.findall(r"\b([A-Z_]+)=", os.environ.get("MAKEFLAGS", ""))
+for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", *(one for one in told if "BLURNET" not in one)):
     os.environ.pop(name, None)
 ROOTS = [Path(root) for root in (os.environ.get("BLURNET_DATA"), "data") if root]
 
