@@ -2,11 +2,13 @@
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from blurnet_tf.data import lisa, rp2_release
+from blurnet_tf.runs import cells
 
 # Two processes share the files, in this order. What takes longest comes first, so that neither waits for the other at
 # the end. A file that is not named here comes after these.
@@ -53,3 +55,11 @@ def lisa_sample(lisa_folder: Path) -> Path:
     if not (sample.is_dir() and (lisa_folder / "allAnnotations.csv").is_file()):
         pytest.skip(f"no lisa_official_sample/ and lisa/allAnnotations.csv in {lisa_folder.parent}")
     return sample
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fresh_images() -> Iterator[None]:
+    """Let no cell of another file have images that a test there made of changed settings."""
+    yield
+    for cached in (cells._load_dataset, cells._load_images):
+        cached.cache_clear()
