@@ -71,8 +71,8 @@ def test_a_task_gets_its_settings_and_files_and_its_warnings_come_back(pool: Thr
         made = current()
         assert made is not None
         assert made is current()
-        future = made.submit(double, {"number": 4}, {"one.bin": lambda: b"1", "two.bin": lambda: b"22"})
         with pytest.warns(UserWarning, match="mind this"):
+            future = made.submit(double, {"number": 4}, {"one.bin": lambda: b"1", "two.bin": lambda: b"22"})
             found = answer(future, "a task")
     assert current() is None
     assert found.result == (8, {"one.bin": b"1", "two.bin": b"22"})

@@ -91,7 +91,8 @@ def _fill_elsewhere(
                         running[engine.submit(compute_packed, *pack(spec))] = spec, lock.pop_all()
                     elif claim is not None:
                         done.append(spec)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            # What failed comes last, so that everything else is stored before the error ends this.
+            for future in sorted(wait(running, return_when=FIRST_COMPLETED).done, key=_failed):
                 spec, lock = running.pop(future)
                 with lock:
                     found = answer(future, spec.name)
@@ -103,6 +104,10 @@ def _fill_elsewhere(
             future.cancel()
             lock.close()
     return done
+
+
+def _failed(future: Future[Any]) -> bool:
+    return future.cancelled() or future.exception() is not None
 
 
 @contextlib.contextmanager
