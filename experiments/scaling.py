@@ -21,10 +21,10 @@ def main(argv: list[str] | None) -> None:
     parser.add_argument("--seeds", type=positive, default=3, help="training seeds of each row")
     parser.add_argument("--start", type=natural, default=12, help="seconds until a worker computes")
     parser.add_argument("--driver", type=natural, default=2, help="seconds that the driver needs for a model")
-    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints/lisa"), help="folder of the trainings")
+    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the trained models")
     parser.add_argument("--results", type=Path, default=Path("results/controls"), help="folder of `make controls`")
     options = parser.parse_args(argv)
-    found = typical({name: one for name, one in measured(options.results, options.checkpoints).items() if one.cells})
+    found = typical(measured(options.results, options.checkpoints))
     if not found:
         raise ValueError(f"{options.results} must hold what `make controls` measured. Run it first.")
     for name, one in found.items():

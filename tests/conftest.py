@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from blurnet_tf.data import lisa, rp2_release
-from blurnet_tf.runs import cells
+from blurnet_tf.data.registry import load_dataset
+from blurnet_tf.runs import Setting, cells, load_setting
 
 # Two processes share the files, in this order. What takes longest comes first, so that neither waits for the other at
 # the end. A file that is not named here comes after these.
@@ -55,6 +56,12 @@ def lisa_sample(lisa_folder: Path) -> Path:
     if not (sample.is_dir() and (lisa_folder / "allAnnotations.csv").is_file()):
         pytest.skip(f"no lisa_official_sample/ and lisa/allAnnotations.csv in {lisa_folder.parent}")
     return sample
+
+
+@pytest.fixture(scope="session")
+def setting() -> Setting:
+    """The rendered signs that are attacked, with their mask."""
+    return load_setting(load_dataset("synthetic"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from blurnet_tf.attacks import NPS, RP2, GradientAttack
-from blurnet_tf.data.registry import load_dataset
 from blurnet_tf.models import VARIANTS, lisa_cnn
 from blurnet_tf.models.inspection import model_sha256
-from blurnet_tf.runs import Setting, load_setting
+from blurnet_tf.runs import Setting
 from blurnet_tf.runs.cells import CellSpec, ModelSpec, compute
 from blurnet_tf.runs.experiments import attack_cell
 from blurnet_tf.runs.store import fill, read_cell
@@ -28,11 +27,6 @@ PALETTE = ((0.5, 0.5, 0.5), (0.0, 0.0, 0.0))
 TARGETS = (12, 17)
 
 pytestmark = pytest.mark.filterwarnings("ignore:The model takes")
-
-
-@pytest.fixture(scope="module")
-def setting() -> Setting:
-    return load_setting(load_dataset("synthetic"))
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from blurnet_tf.models import lisa_cnn
 from blurnet_tf.models.classifier import load_classifier
 from blurnet_tf.models.inspection import model_sha256
 from blurnet_tf.reporting import write_tables
-from blurnet_tf.runs import Setting, executors, load_setting, read_run, train_variant, trainings, white_box
+from blurnet_tf.runs import Setting, executors, read_run, train_variant, trainings, white_box
 from blurnet_tf.runs.cells import CellSpec, ModelSpec, hold
 from blurnet_tf.runs.executors import Engine, WorkersError, answer, current, each, engine, rounds
 from blurnet_tf.runs.experiments import attack_cell
@@ -45,11 +45,6 @@ def pool() -> Iterator[ThreadPoolExecutor]:
     """One worker, in this process."""
     with ThreadPoolExecutor(1) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def setting() -> Setting:
-    return load_setting(load_dataset("synthetic"))
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def stored(folder: Path, row: str, seconds: list[float], training: float | None)
         (cell / "provenance.json").write_text(json.dumps({"inputs": {"victims": [{"name": row}]}, "seconds": one}))
     if training is not None:
         name, seed = row.split("_seed-")
-        path = folder / "checkpoints" / (f"seed-{seed}" if seed != "0" else "") / f"{name}.json"
+        path = folder / "checkpoints" / "lisa" / (f"seed-{seed}" if seed != "0" else "") / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"seconds_since_start_or_resumption": training}))
 

@@ -19,8 +19,6 @@ from blurnet_tf.attacks import RP2
 from blurnet_tf.evaluation.reference import UNBOUNDED
 from blurnet_tf.models import LayerWeights
 
-FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
 
 class LisaCNN(torch.nn.Module):
     """The LISA-CNN, from images (n, H, W, 3) to logits."""
@@ -37,15 +35,14 @@ class LisaCNN(torch.nn.Module):
                 layer.bias.copy_(torch.from_numpy(np.array(bias)))
             self.last.weight.copy_(torch.from_numpy(weights["logits"][0].T.copy()))
             self.last.bias.copy_(torch.from_numpy(np.array(weights["logits"][1])))
-        self.dtype = FORMATS[dtype]
+        self.half, self.channels_last = dtype == "bfloat16", channels_last
         if channels_last:
             self.layers.to(memory_format=torch.channels_last)
 
     def forward(self, images: Any) -> Any:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.dtype is torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.half):
             x = images.permute(0, 3, 1, 2)  # channels last, as it lies in memory
-            if not self.layers[0].weight.is_contiguous(memory_format=torch.channels_last):
-                x = x.contiguous()
+            x = x if self.channels_last else x.contiguous()
             for layer in self.layers:
                 x = functional.relu(layer(x))
             x = x.permute(0, 2, 3, 1).flatten(1)

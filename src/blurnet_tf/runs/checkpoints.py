@@ -20,7 +20,7 @@ from blurnet_tf.models.zoo import ZooEntry, weights_path
 from blurnet_tf.runs.cells import ModelSpec, read_weights
 from blurnet_tf.runs.locks import locked
 from blurnet_tf.runs.run import Run, RunRow
-from blurnet_tf.runs.trainings import save, score, train_to
+from blurnet_tf.runs.trainings import Job, save, score, train_to
 from blurnet_tf.training.precision import make_deterministic, resolve
 from blurnet_tf.training.procedures import Plain, Procedure
 from blurnet_tf.training.recipes import Recipe, recipe, row_name, row_title
@@ -177,7 +177,10 @@ def train_checkpoint(recipe: Recipe, data: Dataset, *, path: Path, precision: st
             found = model, save(path, model, settings, test, {"checkpoint": "RP2 release"})
         elif found is None:
             dtype, reason = resolve(precision)
-            found = train_to(path, recipe, settings | {"precision": dtype}, reason, train, test, start)
+            settings["precision"] = dtype
+            found = train_to(
+                Job(path=path, recipe=recipe, settings=settings, reason=reason, train=train, test=test, start=start)
+            )
     model, provenance = found
     return Checkpoint(path=path, variant=recipe.variant, procedure=recipe.procedure, model=model, provenance=provenance)
 

@@ -98,12 +98,21 @@ class Engine:
             return self._files[name]
 
 
-_CURRENT: contextvars.ContextVar[Callable[[], Engine | None]] = contextvars.ContextVar("engine", default=lambda: None)
+def _here() -> None:
+    return None
+
+
+_CURRENT: contextvars.ContextVar[Callable[[], Engine | None]] = contextvars.ContextVar("engine", default=_here)
 
 
 def current() -> Engine | None:
-    """Return the engine of the `with` block that this runs in; `None`: all is computed in this process."""
+    """Return the engine of the `with` block that this runs in, started; `None`: all is computed in this process."""
     return _CURRENT.get()()
+
+
+def elsewhere() -> bool:
+    """Return whether there is an engine, without starting it."""
+    return _CURRENT.get() is not _here
 
 
 @contextlib.contextmanager
@@ -129,20 +138,18 @@ def engine(where: str | Executor = LOCAL) -> Iterator[None]:
         ...     blurnet_tf.benchmark("baseline", "rp2")
     """
     lock = threading.Lock()
+    parsed = () if isinstance(where, Executor) or where == LOCAL else _parse(where)
 
     @functools.cache
-    def made() -> Engine | None:
-        if isinstance(where, Executor):
-            return Engine(where)
-        return stack.enter_context(_cluster(where, *parsed)) if parsed else None
+    def made() -> Engine:
+        return Engine(where) if isinstance(where, Executor) else stack.enter_context(_cluster(where, *parsed))
 
-    def get() -> Engine | None:
+    def get() -> Engine:
         with lock:  # threads ask at the same time
             return made()
 
-    parsed = None if isinstance(where, Executor) or where == LOCAL else _parse(where)
     with contextlib.ExitStack() as stack:
-        token = _CURRENT.set(get)
+        token = _CURRENT.set(_here if where == LOCAL else get)
         try:
             yield
         finally:
@@ -154,21 +161,16 @@ def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
 
     The function itself runs in this process; what it has computed elsewhere overlaps.
     """
-    listed = list(items)
-    if current() is None or len(listed) < 2:
-        return [function(item) for item in listed]
-    with ThreadPoolExecutor(min(len(listed), _MOST_ROWS)) as pool:
-        started = [pool.submit(contextvars.copy_context().run, function, item) for item in listed]
-        try:
-            return [one.result() for one in started]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    if not elsewhere():
+        return [function(item) for item in items]
+    context = contextvars.copy_context()  # a copy for each call, which knows the engine
+    with ThreadPoolExecutor(_MOST_ROWS) as pool:
+        return list(pool.map(lambda item: context.copy().run(function, item), items))
 
 
 def rounds(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield the items that are worked at together: all of them under an engine, else one after the other."""
-    return iter([items] if current() is not None else [[item] for item in items])
+    return iter([items] if elsewhere() else [[item] for item in items])
 
 
 def answer(future: Future[Any], what: str) -> Answer:
@@ -264,7 +266,7 @@ def _work(
             f"A worker must have one thread, because TensorFlow brings its own: start it with --nthreads 1. Received: "
             f"{place.state.nthreads} threads at {place.address}"
         )
-    folder = _folder(None if place is None else place.local_directory)
+    folder = Path(_folder(None if place is None else place.local_directory).name)
     for name, file in zip(names, files, strict=True):
         if not (folder / name).exists():
             with atomic_path(folder / name) as temporary:
@@ -307,14 +309,9 @@ def _worker() -> Any:
 
 
 @functools.cache
-def _folder(place: str | None) -> Path:
+def _folder(place: str | None) -> tempfile.TemporaryDirectory[str]:
     """Return a folder of this process, which goes with it; Dask removes `place` even after a kill."""
-    own = tempfile.TemporaryDirectory(prefix="blurnet-", dir=place)
-    _KEPT.append(own)
-    return Path(own.name)
-
-
-_KEPT: list[Any] = []
+    return tempfile.TemporaryDirectory(prefix="blurnet-", dir=place)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.files import read_json, write_json
 from blurnet_tf.runs.cells import ImagesSpec
-from blurnet_tf.runs.store import PROVENANCE, StoredCell, read_cell
+from blurnet_tf.runs.store import StoredCell, read_cell
 
 FILE = "run.json"
 CELLS = "cells"
@@ -145,9 +145,8 @@ class StoredRun:
     @functools.cached_property
     def devices(self) -> list[str]:
         """What its cells were computed on, each with how many threads; those of older versions do not say it."""
-        cells = [read_json(self.folder / CELLS / name / PROVENANCE) for name in (*self.run.cells, *self.run.floors)]
-        found = [cell["environment"] for cell in cells if "device" in cell.get("environment", {})]
-        return sorted({f"{one['device']} ({one['threads']} threads)" for one in found})
+        found = [self.cell(name).environment for name in (*self.run.cells, *self.run.floors)]
+        return sorted({f"{one['device']} ({one['threads']} threads)" for one in found if "device" in one})
 
     @property
     def titles(self) -> dict[str, str]:

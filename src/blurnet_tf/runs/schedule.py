@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blurnet_tf.files import read_json
+from blurnet_tf.runs.checkpoints import checkpoint_path
+from blurnet_tf.runs.controls import SIGNS
 from blurnet_tf.runs.run import CELLS
 from blurnet_tf.runs.store import PROVENANCE
 
@@ -71,17 +73,17 @@ def makespan(chains: Sequence[Chain], workers: int, *, start: float = 0.0, drive
     return now
 
 
-def measured(results: Path, checkpoints: Path) -> dict[str, Chain]:
-    """Return the models whose cells are in a folder of results and its `signs`, by the name of the row."""
+def measured(results: Path, checkpoints: Path, data: str = "lisa") -> dict[str, Chain]:
+    """Return the models of `make controls` whose cells are in a folder of results, by their names in the records."""
     cells: dict[str, list[float]] = defaultdict(list)
-    for root in (results, results / "signs"):
+    for root in (results, results / SIGNS):
         for path in sorted((root / CELLS).glob(f"[!.]*/{PROVENANCE}")):
             stored = read_json(path)
             cells[stored["inputs"]["victims"][0]["name"]].append(stored["seconds"])
     found = {}
     for name, seconds in cells.items():
         row, _, seed = name.partition("_seed-")
-        record = checkpoints / (f"seed-{seed}" if seed not in ("", "0") else "") / f"{row}.json"
+        record = checkpoint_path(checkpoints, data, "quick", row, seed=int(seed)).with_suffix(".json")
         if record.is_file():
             training = read_json(record)["seconds_since_start_or_resumption"]
             found[name] = Chain(training=training, cells=tuple(seconds))

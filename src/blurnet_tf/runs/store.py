@@ -36,6 +36,7 @@ class StoredCell:
     path: Path
     inputs: dict[str, Any]  # `CellSpec.inputs()`
     records: list[Record]  # one for each victim, target and image
+    environment: dict[str, Any]  # in which it was computed
 
     @functools.cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -57,7 +58,7 @@ def fill(root: Path, specs: Sequence[CellSpec], compute: Callable[[CellSpec], Co
     pending = [spec for spec in specs if damage(root / spec.folder)]
     if len(pending) < len(specs):
         print(f"{root}: {len(specs) - len(pending)} of {len(specs)} cells are there already", flush=True)
-    engine = current()
+    engine = current() if pending else None
     if engine is not None:
         elsewhere = [spec for spec in pending if not any(model.held for model in (*spec.victims, spec.source) if model)]
         done = _fill_elsewhere(root, elsewhere, specs, engine)
@@ -129,7 +130,13 @@ def read_cell(path: Path) -> StoredCell:
         raise FileNotFoundError(f"Cell {path} does not exist. Run the experiment again.")
     if found:
         raise ValueError(f"Cell {path} must be as it was written. Received: {found} changed. Run the experiment again.")
-    return StoredCell(path=path, inputs=read_json(path / PROVENANCE)["inputs"], records=read_records(path / RECORDS))
+    known = read_json(path / PROVENANCE)
+    return StoredCell(
+        path=path,
+        inputs=known["inputs"],
+        records=read_records(path / RECORDS),
+        environment=known.get("environment", {}),
+    )
 
 
 def damage(path: Path) -> str:

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,6 @@ class Job:
         reason: Why it computes in the format of the settings.
         train, test: The images.
         start: The weights to start from, where the recipe says so.
-        state, board: The folders of the state that a killed training resumes from, and of TensorBoard.
     """
 
     path: Path
@@ -60,40 +59,37 @@ class Job:
     train: Split
     test: Split
     start: LayerWeights | None
-    state: Path
-    board: Path
+
+    @property
+    def state(self) -> Path:
+        """The folder of the state that a killed training resumes from."""
+        digest = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:12]
+        return self.path.with_name(f".{self.path.stem}-{digest}.training")
+
+    @property
+    def board(self) -> Path:
+        """The folder of TensorBoard."""
+        return self.path.parent / "tensorboard" / self.path.stem
 
 
-def train_to(
-    path: Path,
-    recipe: Recipe,
-    settings: dict[str, Any],
-    reason: str,
-    train: Split,
-    test: Split,
-    start: LayerWeights | None,
-) -> Trained:
-    """Train, and write the checkpoint `path` with what stands beside it; arguments as for `Job`."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    state, board = path.with_name(f".{path.stem}-{digest}.training"), path.parent / "tensorboard" / path.stem
-    _remove_leftovers(path, but=state)
-    print(
-        f"{path}: training on {len(train)} images ({settings['data']}) for {recipe.epochs} epochs. {reason}", flush=True
-    )
-    job = Job(path=path, recipe=recipe, settings=settings, reason=reason, train=train, test=test, start=start,
-              state=state, board=board)  # fmt: skip
+def train_to(job: Job) -> Trained:
+    """Train, and write the checkpoint with what stands beside it."""
+    path = job.path
+    _remove_leftovers(path, but=job.state)
+    images = f"{len(job.train)} images ({job.settings['data']})"
+    print(f"{path}: training on {images} for {job.recipe.epochs} epochs. {job.reason}", flush=True)
     engine = current()
-    found = _make(job) if engine is None else _made_elsewhere(engine, job)
-    shutil.rmtree(state, ignore_errors=True)  # a worker that was given up may hold a file of it
+    found = _make(job, job.state, job.board) if engine is None else _made_elsewhere(engine, job)
+    shutil.rmtree(job.state, ignore_errors=True)  # a worker that was given up may hold a file of it
     _remove_leftovers(path)
     return found
 
 
-def _make(job: Job) -> Trained:
+def _make(job: Job, state: Path, board: Path) -> Trained:
     started = time.perf_counter()
     path, test = job.path, job.test
     precision = job.settings["precision"]
-    trained = fit(job.recipe, job.train, test, state=job.state, dtype=precision, start=job.start, board=job.board)
+    trained = fit(job.recipe, job.train, test, state=state, dtype=precision, start=job.start, board=board)
     # A checkpoint counts only with its provenance: from here until that is written, there is none.
     path.with_suffix(".json").unlink(missing_ok=True)
     with atomic_path(path.with_suffix(".best.keras")) as temporary:
@@ -152,14 +148,12 @@ def train_packed(content: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
             train=read_split(folder / content["train"]),
             test=read_split(folder / content["test"]),
             start=content["start"] and read_weights(folder / content["start"])[0],
-            state=Path(own) / "state",
-            board=Path(own) / "board",
         )
-        if places["token"].exists():  # the driver's folders are seen from here
-            job = replace(job, state=places["state"], board=places["board"])
+        shared = places["token"].exists()  # the driver's folders are seen from here
+        state, board = (places["state"], places["board"]) if shared else (job.state, job.board)
         # A worker that was given up may still be at it.
-        with locked(job.state / ".lock", waiting=f"{path.name}: another worker is training it; waiting"):
-            _make(job)
+        with locked(state / ".lock", waiting=f"{path.name}: another worker is training it; waiting"):
+            _make(job, state, board)
         return {part: path.with_suffix(part).read_bytes() for part in _PARTS}
 
 
