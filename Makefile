@@ -59,9 +59,7 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
 PY := $(if $(strip $(VENV)),$(VENV)/bin/python,$(PYTHON))
 INSTALLED := $(if $(strip $(VENV)),$(VENV)/.installed$(if $(filter-out local,$(ENGINE)),-distributed))
-ifeq ($(strip $(VENV)),)
-export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
-endif
+export PYTHONPATH := $(if $(strip $(VENV)),$(PYTHONPATH),$(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH)))
 # Says that a folder is ours, so that no other one is ever emptied.
 OURS := $(VENV)/.made-by-make
 
@@ -87,12 +85,11 @@ DATA_FLAGS := --data $(DATA) --data-dir $(DATA_DIR) --split $(SPLIT)
 MACHINE_FLAGS := --precision $(PRECISION) --checkpoints $(CHECKPOINTS)
 TRAIN_FLAGS := --preset $(PRESET) --train-seed $(TRAIN_SEED) --init $(INIT) $(MACHINE_FLAGS)
 ROWS_FLAGS = $(DATA_FLAGS) --preset $(PRESET) $(MACHINE_FLAGS) --variant $(VARIANT) --train-seeds $(TRAIN_SEEDS) --suite $(SUITE)
-SURFACE_FLAGS := $(call option,STEPS,steps) $(call option,MASK,mask) $(call option,NPS,nps) $(call option,PALETTE,palette)
+ATTACK_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(call option,STEPS,steps) $(call option,MASK,mask) $(call option,NPS,nps) $(call option,PALETTE,palette)
 MODEL_FLAGS := $(if $(MODEL),--model $(MODEL) --output $(OUTPUT) $(call option,SIGNATURE,signature) \
   $(call option,OUTPUT_NAME,output-name) $(call option,LABELS,labels) $(call option,VICTIMS,victims) $(call option,LABEL,label))
-BLACKBOX_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(SURFACE_FLAGS) --target "$(TARGET)" --lambdas $(LAMBDA) --seeds $(SEED) $(ARGS)
-WHITEBOX_FLAGS = $(if $(TARGETS),--targets $(TARGETS)) $(DATA_FLAGS) $(TRAIN_FLAGS) $(SURFACE_FLAGS) \
-  --variant $(VARIANT) --seeds $(SEEDS) $(if $(LAMBDAS),--lambdas $(LAMBDAS)) $(ARGS)
+BLACKBOX_FLAGS = $(ATTACK_FLAGS) --target "$(TARGET)" --lambdas $(LAMBDA) --seeds $(SEED) $(ARGS)
+WHITEBOX_FLAGS = $(if $(TARGETS),--targets $(TARGETS)) $(ATTACK_FLAGS) --variant $(VARIANT) --seeds $(SEEDS) $(if $(LAMBDAS),--lambdas $(LAMBDAS)) $(ARGS)
 CHECK_FLAGS = $(DATA_FLAGS) $(TRAIN_FLAGS) $(MODEL_FLAGS) $(call option,MASK,mask) --variant $(VARIANT) --seeds $(SEEDS) \
   --images $(IMAGES) $(call option,ONLY,only) $(ARGS)
 
@@ -122,8 +119,7 @@ train: $(INSTALLED)  ## Train VARIANT on LISA (if it is there) or rendered signs
 
 # The model cards take their rows from the runs in RESULTS, if those are of the same weights.
 export: $(and $(INSTALLED),$(if $(filter onnx,$(FORMAT)),$(VENV)/.installed-onnx,$(INSTALLED)))  ## Write VARIANT as SavedModel and .keras (and FORMAT) into EXPORTS
-	@$(PY) -m experiments.export $(DATA_FLAGS) $(TRAIN_FLAGS) --variant $(VARIANT) --format $(FORMAT) $(ARGS) \
-	  --results $(RESULTS) --exports $(EXPORTS)
+	@$(PY) -m experiments.export $(DATA_FLAGS) $(TRAIN_FLAGS) --variant $(VARIANT) --format $(FORMAT) $(ARGS) --results $(RESULTS) --exports $(EXPORTS)
 
 reproduction: $(INSTALLED)  ## The runs of docs/reproduction.md: what moves the numbers of Table 2 (LISA and RP2)
 	@$(PY) -m experiments.reproduction --data-dir $(DATA_DIR) $(MACHINE_FLAGS) --run $(RUN) $(ARGS) --results $(RESULTS)/reproduction
@@ -131,7 +127,7 @@ reproduction: $(INSTALLED)  ## The runs of docs/reproduction.md: what moves the 
 bench: $(INSTALLED)  ## Time the attack and a training step against plain ones and the machine; see docs/benchmarks.md
 	@$(PY) -m experiments.bench $(ARGS) --results $(RESULTS)/bench
 scaling: $(INSTALLED)  ## Simulate how the time of a full grid falls with the number of workers; see docs/scaling.md
-	@$(PY) -m experiments.scaling $(ARGS) --checkpoints $(CHECKPOINTS)/lisa --results $(RESULTS)/controls
+	@$(PY) -m experiments.scaling $(ARGS) --checkpoints $(CHECKPOINTS) --results $(RESULTS)/controls
 chaos: $(INSTALLED)  ## Kill the white-box sweep KILLS times at random, resume it, compare the tables
 	@$(PY) -m experiments.chaos --kills $(KILLS) $(ARGS) --results $(RESULTS)/chaos
 
