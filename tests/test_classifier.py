@@ -304,7 +304,7 @@ def test_damaged_files_are_named(folder: Path, model: keras.Model, tmp_path: Pat
     graph = (copy / "saved_model.pb").read_bytes()
     (copy / "saved_model.pb").write_bytes(graph[:500])
     message = sentence(load_classifier, copy)
-    assert message.startswith(f"Model {copy} must be a SavedModel that TensorFlow can load. Received: OSError: ")
+    assert message.startswith(f"Model {copy} must be a SavedModel that TensorFlow can load. Received: DecodeError: ")
     (copy / "saved_model.pb").write_bytes(graph)
     (copy / "variables" / "variables.index").unlink()
     assert sentence(load_classifier, copy).startswith(f"Model {copy} must be a SavedModel that TensorFlow can load. ")

@@ -24,13 +24,20 @@ def add_classifier_arguments(parser: argparse.ArgumentParser, *, required: bool 
     add("--output", choices=OUTPUTS, default="logits", help="what the model gives (default: logits)")
     which = "which of its outputs (default: the only one, or the one called like --output)"
     add("--output-name", metavar="NAME", help=which)
+    add(
+        "--trust", action="store_true", help="load a SavedModel that may do more than compute: it runs with your rights"
+    )
     add("--labels", type=Path, metavar="FILE", help="class names, one a line (default: the model's, else LISA's)")
 
 
 def chosen_classifier(options: Any) -> Classifier:
     """Return the `Classifier` that the arguments of `add_classifier_arguments` name."""
     return load_classifier(
-        options.model, signature=options.signature, output=options.output, output_name=options.output_name
+        options.model,
+        signature=options.signature,
+        output=options.output,
+        output_name=options.output_name,
+        trust=options.trust,
     )
 
 

@@ -52,7 +52,7 @@ def run(options: Any) -> int:
 
 
 def _of_any_size(options: Any) -> Callable[[Path], Answer]:
-    loaded = read_saved_model(options.model)
+    loaded = read_saved_model(options.model, trust=options.trust)
     names = None
     if options.labels is not None:
         classes = loaded.signatures["serving_default"].structured_outputs["logits"].shape[-1]

@@ -1,4 +1,8 @@
-"""Say what is installed, which defences and models of the zoo there are; or with --model, what a model is."""
+"""Say what is installed, which defences and models of the zoo there are; or with --model, what a model is.
+
+A SavedModel is not loaded for that. `unsafe` lists its operations that may do more than compute: read or write files,
+run Python, speak to other machines.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import blurnet_tf
 from blurnet_tf.commands.arguments import show
 from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.export import zoo_card
-from blurnet_tf.models.inspection import endpoints, keras_endpoint, model_sha256
+from blurnet_tf.models.inspection import endpoints, keras_endpoint, model_sha256, unsafe_in
 from blurnet_tf.models.zoo import known_models, named_model
 from blurnet_tf.signs import find_class_names
 
@@ -55,7 +59,7 @@ def _installed() -> dict[str, Any]:
 def _model(path: Path) -> dict[str, Any]:
     classes, files = None, [path]
     if (path / "saved_model.pb").is_file():
-        known: dict[str, Any] = {"kind": "SavedModel", "endpoints": endpoints(path)}
+        known: dict[str, Any] = {"kind": "SavedModel", "endpoints": endpoints(path), "unsafe": unsafe_in(path)}
         files = [file for file in path.rglob("*") if file.is_file()]
     else:
         endpoint, classes = keras_endpoint(path)
@@ -80,5 +84,5 @@ def _lines(content: dict[str, Any], indent: str = "") -> list[str]:
             lines += [f"{indent}{name}:", *_lines(value, f"{indent}  ")]
         else:
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            lines.append(f"{indent}{name}: {'-' if value is None else text}")
+            lines.append(f"{indent}{name}: {'-' if value is None or value == [] else text}")
     return lines

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from blurnet_tf.export.resizing import resize
 from blurnet_tf.files import replaced_folder, write_json, write_text
+from blurnet_tf.models.inspection import CHECKSUM, model_sha256
 
 ENDPOINTS: tuple[str, ...] = ("serving_default", "classify", "classify_encoded", "feature_maps")
 
@@ -45,8 +46,9 @@ def export_model(
     The loaded object also has `variables`, `trainable_variables` and `non_trainable_variables`, to train on.
     Beside the SavedModel lie `<name>.keras`, where `<name>` is that of the folder, and, if they are asked for,
     `<name>.tflite` and `<name>.onnx`, which hold `serving_default` alone; in `assets/` are `labels.txt`, one name a
-    line, `model_card.md` and `provenance.json`. An earlier export in `folder`, which is returned, is replaced whole
-    when everything is written; after an error it is as it was.
+    line, `model_card.md` and `provenance.json`, by whose checksum `load_classifier` notices a damaged export. An
+    earlier export in `folder`, which is returned, is replaced whole when everything is written; after an error it is as
+    it was.
 
     Args:
         model: A functional model that maps float32 (n, H, W, 3) of one size to logits (n, classes).
@@ -54,7 +56,7 @@ def export_model(
         layer: Name of the layer whose output `feature_maps` gives.
         class_names: The names of the outputs, in their order.
         card: The text of the model card; see `model_card`.
-        provenance: What the model came from, for JSON.
+        provenance: What the model came from, for JSON; `model_sha256` is added.
         formats: Which of `FORMATS`; the SavedModel is always written.
 
     Raises:
@@ -98,7 +100,7 @@ def export_model(
         model.save(new / f"{folder.name}.keras")
         write_text(new / "assets" / "labels.txt", "".join(f"{name}\n" for name in class_names))
         write_text(new / "assets" / "model_card.md", card)
-        write_json(new / "assets" / "provenance.json", provenance)
+        write_json(new / "assets" / "provenance.json", {**provenance, CHECKSUM: model_sha256(new)})
         if "litert" in formats:  # of operations that are built in, so that an interpreter without TensorFlow runs them
             converter = tf.lite.TFLiteConverter.from_saved_model(str(new), signature_keys=["serving_default"])
             (new / f"{folder.name}.tflite").write_bytes(converter.convert())

@@ -36,6 +36,7 @@ class Classifier:
         sha256: Checksum of the files that hold its graph and weights.
         answer: Computes the output of images, as the model gives it.
         model: What was loaded. The variables of a SavedModel live as long as this.
+        trusted: Whether it was loaded with `trust`.
         entry: What the zoo knows of it; `None` for a model from elsewhere.
     """
 
@@ -49,6 +50,7 @@ class Classifier:
     sha256: str
     answer: Callable[[Any], Any] = field(repr=False)
     model: Any = field(repr=False)
+    trusted: bool = False
     entry: zoo.ZooEntry | None = field(default=None, repr=False)
 
     def __call__(self, images: Any) -> Any:
@@ -87,6 +89,7 @@ def load_classifier(
     signature: str | None = None,
     output: str = "logits",
     output_name: str | None = None,
+    trust: bool = False,
 ) -> Classifier:
     """Load a model from a SavedModel folder or a `.keras` file, or one of the zoo, to attack it.
 
@@ -98,11 +101,14 @@ def load_classifier(
             floating (n, H, W, 3), whatever it is called; the images will be in [0, 1].
         output: "logits", or "probabilities" for a model that ends in a softmax.
         output_name: Which output it is. By default the only one, or the one that is called like `output`.
+        trust: Whether to load a SavedModel with operations that may do more than compute. A SavedModel is a program:
+            loading it runs what it holds, with your rights. Without `trust` its operations are read before it is
+            loaded, and all must be known to compute only, as those of the usual layers are.
 
     Raises:
         FileNotFoundError: There is nothing at `path`.
-        ValueError: It is neither kind of model, is damaged, has no such signature or output, its input is not one batch
-            of floating images, or it gives one number for each image.
+        ValueError: It is neither kind of model, is damaged, may do more than compute, has no such signature or output,
+            its input is not one batch of floating images, or it gives one number for each image.
 
     Example:
         >>> model.save("mine.keras")
@@ -116,7 +122,7 @@ def load_classifier(
         return _of_the_zoo(os.fspath(path), signature, output, output_name)
     if (path / "saved_model.pb").is_file():
         name, signature = path.resolve().name, signature or "serving_default"
-        model = read_saved_model(path)
+        model = read_saved_model(path, trust=trust)
         if signature not in model.signatures:
             known = ", ".join(sorted(model.signatures)) or "it has none"
             raise ValueError(f"`signature` must be one of those of {path}: {known}. Received: signature={signature!r}")
@@ -147,7 +153,7 @@ def load_classifier(
     named = chosen if signature or output_name or len(outputs) > 1 else None
     return Classifier(
         path=path, name=name, signature=signature, output=output, output_name=named, size=size, classes=classes,
-        sha256=model_sha256(path), answer=lambda images: call(images)[chosen], model=model,
+        sha256=model_sha256(path), answer=lambda images: call(images)[chosen], model=model, trusted=trust,
     )  # fmt: skip
 
 

@@ -10,12 +10,17 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from blurnet_tf.files import sha256
+from blurnet_tf.files import read_json, sha256
+from blurnet_tf.models.operations import unsafe_operations
 
 ANY_SIZE = "classify"
 """The endpoint of an export that takes images of any size."""
+
+CHECKSUM = "model_sha256"
+"""The checksum of an export in its `assets/provenance.json`."""
 
 
 def model_sha256(path: Path) -> str:
@@ -37,8 +42,20 @@ def read_keras_file(path: Path) -> Any:
         raise _damaged(path, ".keras file that Keras", error) from error
 
 
-def read_saved_model(path: Path) -> Any:
-    """Load a SavedModel; raise ValueError if it is damaged."""
+def read_saved_model(path: Path, *, trust: bool = False) -> Any:
+    """Load a SavedModel; raise ValueError if it is damaged, or may do more than compute and is not trusted.
+
+    A SavedModel is a program: when it is loaded or called, its operations can read and write files with the rights of
+    whoever runs it. So its operations are read first, and it is loaded only if they are all in `COMPUTING`. That is no
+    sandbox: a flaw of TensorFlow in one of these would not be noticed.
+    """
+    unsafe = [] if trust else unsafe_operations(_read_proto(path))
+    if unsafe:
+        raise ValueError(
+            f"Model {path} may do more than compute: it has the operations {', '.join(unsafe)}. If you trust whoever "
+            "made it, load it with --trust, in Python with trust=True."
+        )
+    check_provenance(path)
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:  # protobuf, TensorFlow and Python each have errors of their own for damaged files
@@ -50,12 +67,7 @@ def endpoints(path: Path) -> dict[str, dict[str, dict[str, str]]]:
 
     That is, for each signature by name, `inputs` and `outputs`, each value by name as "float32 (None, 32, 32, 3)".
     """
-    content = SavedModel()
-    try:
-        content.ParseFromString((path / "saved_model.pb").read_bytes())
-        signatures = content.meta_graphs[0].signature_def
-    except Exception as error:  # protobuf's own, or there is no graph in it
-        raise _damaged(path, "SavedModel that TensorFlow", error) from error
+    signatures = _read_proto(path).meta_graphs[0].signature_def
 
     def described(values: Mapping[str, Any]) -> dict[str, str]:
         return {name: _described(info.dtype, info.tensor_shape) for name, info in sorted(values.items())}
@@ -65,6 +77,11 @@ def endpoints(path: Path) -> dict[str, dict[str, dict[str, str]]]:
         for name, signature in sorted(signatures.items())
         if name != "__saved_model_init_op"
     }
+
+
+def unsafe_in(path: Path) -> list[str]:
+    """Return the operations of a SavedModel that may do more than compute, without loading it."""
+    return unsafe_operations(_read_proto(path))
 
 
 def keras_endpoint(path: Path) -> tuple[dict[str, dict[str, str]], int | None]:
@@ -112,6 +129,33 @@ def outputs_by_name(model: Any, answers: Any) -> dict[str, Any]:
     several = answers if isinstance(answers, (list, tuple)) else [answers]
     names = getattr(model, "output_names", None) or [f"output_{index}" for index in range(len(several))]
     return dict(zip(names, several, strict=True))
+
+
+def check_provenance(path: Path) -> None:
+    """Raise ValueError if a SavedModel that this project exported is not what was written then.
+
+    Raises:
+        OSError: Its files cannot be read.
+    """
+    record = path / "assets" / "provenance.json"
+    known = read_json(record) if record.is_file() else None
+    expected = known.get(CHECKSUM) if isinstance(known, dict) else None
+    if expected is not None and expected != model_sha256(path):
+        raise ValueError(
+            f"Model {path} must be what was exported there, as {record} has its checksum. Received: other files. "
+            "Export it again."
+        )
+
+
+def _read_proto(path: Path) -> Any:
+    content = SavedModel()
+    try:
+        content.ParseFromString((path / "saved_model.pb").read_bytes())
+        if not content.meta_graphs:
+            raise ValueError("no graph")
+    except (OSError, ValueError, DecodeError) as error:
+        raise _damaged(path, "SavedModel that TensorFlow", error) from error
+    return content
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> ValueError:

@@ -54,6 +54,7 @@ class ModelSpec:
         variant: `Variant.settings()` of the network that the weights are put into; `None`: the model as it was saved.
         input_blur: Side of a box blur in front of the model; 0 for none.
         signature, output, output_name: As for `load_classifier`, of a model without a variant.
+        trust: As for `load_classifier`; it does not decide the answers.
         held: Whether it is an object of this process, given to `hold` under its checksum, and no file.
     """
 
@@ -65,6 +66,7 @@ class ModelSpec:
     signature: str | None = None
     output: str = "logits"
     output_name: str | None = None
+    trust: bool = False
     held: bool = False
 
     def load(self, dtype: str) -> Model:
@@ -77,7 +79,7 @@ class ModelSpec:
 
     def inputs(self) -> dict[str, Any]:
         """Return what decides the answers, wherever the model is."""
-        return {key: value for key, value in asdict(self).items() if key != "path"}
+        return {key: value for key, value in asdict(self).items() if key not in ("path", "trust")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,7 +296,7 @@ def _load_model(spec_json: str, dtype: str) -> Model:
     spec = ModelSpec(**json.loads(spec_json))
     model: Model
     if spec.variant is None:
-        model = _load_file(spec.path, spec.sha256, spec.signature, spec.output, spec.output_name)
+        model = _load_file(spec.path, spec.sha256, spec.signature, spec.output, spec.output_name, spec.trust)
     else:
         weights, size = _load_weights(spec.path, spec.sha256)
         variant, classes = Variant.from_settings(spec.variant), weights["logits"][1].shape[-1]
@@ -307,9 +309,11 @@ def _load_model(spec_json: str, dtype: str) -> Model:
 
 # A file is read once for all the models that are made of it.
 @functools.lru_cache(maxsize=2)
-def _load_file(path: str, digest: str, signature: str | None, output: str, output_name: str | None) -> Model:
+def _load_file(
+    path: str, digest: str, signature: str | None, output: str, output_name: str | None, trust: bool
+) -> Model:
     _check_sum(path, digest, model_sha256(Path(path)))
-    return load_classifier(path, signature=signature, output=output, output_name=output_name)
+    return load_classifier(path, signature=signature, output=output, output_name=output_name, trust=trust)
 
 
 @functools.lru_cache(maxsize=2)

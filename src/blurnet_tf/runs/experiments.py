@@ -92,6 +92,7 @@ def subject(
         signature=model.signature,
         output=model.output,
         output_name=model.output_name,
+        trust=model.trusted,
     )
     row = RunRow(
         name=spec.name, title=title, checkpoint=spec.path, weights_sha256=spec.sha256, extra={"model": model.describe()}
