@@ -53,7 +53,7 @@ $(foreach name,VENV DATA_DIR BLURNET_DATA MASK PALETTE RESULTS CHECKPOINTS EXPOR
 
 .DELETE_ON_ERROR .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help blackbox whitebox check curve controls zoo figures ablation report train export reproduction bench scaling chaos data assets \
+.PHONY: help blackbox whitebox check curve controls zoo figures ablation report train export reproduction bench scaling fuzz chaos data assets \
   notebook dist docs test quicktest lint format clean distclean
 
 # --- Environment: a stamp says that it is whole; an edited setup.cfg makes a new one ---------------------------------
@@ -108,7 +108,6 @@ zoo: $(INSTALLED)  ## Put the models of VARIANT and TRAIN_SEEDS into ZOO, rounde
 	@$(PY) -m experiments.zoo $(ROWS_FLAGS) $(ARGS) --zoo $(ZOO) --results $(RESULTS)/zoo
 ablation: $(INSTALLED)  ## Section 3.1: the blur after each layer, under the attack of `make blackbox`
 	@$(PY) -m experiments.ablation $(BLACKBOX_FLAGS) --results $(RESULTS)/ablation
-
 figures: $(if $(wildcard $(RESULTS)/blackbox/run.json),$(INSTALLED),blackbox)  ## Figures 1 to 4, of what blackbox and whitebox stored
 	@$(PY) -m experiments.figures --split $(SPLIT) $(TRAIN_FLAGS) $(ARGS) --results $(RESULTS)
 report: $(INSTALLED)  ## All results on one page, RESULTS/report.html
@@ -128,12 +127,13 @@ bench: $(INSTALLED)  ## Time the attack and a training step against plain ones a
 	@$(PY) -m experiments.bench $(ARGS) --results $(RESULTS)/bench
 scaling: $(INSTALLED)  ## Simulate how the time of a full grid falls with the number of workers; see docs/scaling.md
 	@$(PY) -m experiments.scaling $(ARGS) --checkpoints $(CHECKPOINTS) --results $(RESULTS)/controls
+fuzz: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Try damaged and hostile inputs on every entry point; see SECURITY.md
+	@$(PY) -m tests.fuzz $(ARGS)
 chaos: $(INSTALLED)  ## Kill the white-box sweep KILLS times at random, resume it, compare the tables
 	@$(PY) -m experiments.chaos --kills $(KILLS) $(ARGS) --results $(RESULTS)/chaos
 
 data: $(INSTALLED)  ## Fetch the RP2 release into DATA_DIR, checked; with LISA_ROOT=, prepare LISA there instead
 	@$(PY) -m experiments.data $(call option,LISA_ROOT,lisa-root) --data-dir $(DATA_DIR) $(ARGS)
-
 assets: $(INSTALLED)  ## Make masks/, the palette, the pictures of rendered signs and docs/verdicts.md anew
 	@BLURNET_ZOO= $(PY) -m experiments.assets $(ARGS)
 notebook: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Run the notebooks of examples/ and keep what they show

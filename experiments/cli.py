@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from blurnet_tf.checks import printable
+from blurnet_tf.commands.signals import end_in_order
 from blurnet_tf.fetching import DownloadError
 from blurnet_tf.runs.executors import LOCAL, engine
 from blurnet_tf.training.precision import make_deterministic
@@ -47,10 +48,10 @@ def run(main: Callable[[list[str] | None], None]) -> None:
     """Run a program so that the same seed gives the same bytes, and a mistake of the user's ends in one sentence."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"note: {message}", file=sys.stderr)
+        print(printable(f"note: {message}"), file=sys.stderr)
 
     warnings.showwarning = show
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
+    end_in_order()
     make_deterministic()
     try:
         with engine(os.environ.get("BLURNET_ENGINE") or LOCAL):
@@ -58,6 +59,6 @@ def run(main: Callable[[list[str] | None], None]) -> None:
     except (DownloadError, OSError, ValueError) as error:
         if "--debug" in sys.argv:
             raise
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {error}"))
     except KeyboardInterrupt:
         sys.exit("interrupted")

@@ -207,7 +207,7 @@ def test_table_1_on_the_release_is_within_one_image_of_the_paper(
     [
         (["--data", "mars"], "`name` must be one of 'auto', "),
         (["--data", "rp2"], "DATA=rp2 needs the RP2 release. Looked at: nowhere/rp2 (not there)."),
-        (["--mask", "Makefile"], "Mask Makefile is not an image that OpenCV can read. Give a PNG file."),
+        (["--mask", "Makefile"], "Mask Makefile must be a readable PNG, JPEG or PPM image"),
         (["--mask", "none.png"], "Mask none.png is no file. Give the path of an image."),
         (["--seeds", "0", "1"], "SEED= and LAMBDA= must be one value each here. Received: 2 attacks"),
         (["--target", "speedLimit99"], "A class must be an index from 0 to 17 or one of addedLane, keepRight,"),

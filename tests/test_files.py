@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from blurnet_tf.files import atomic_folder, atomic_path, replaced_folder, sha256, write_text
+from blurnet_tf.files import atomic_folder, atomic_path, read_json, replaced_folder, sha256, write_text
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -224,3 +229,54 @@ def test_of_a_link_what_it_names_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "disk" / "marker").read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
+
+
+def test_what_a_killed_process_left_is_removed_or_put_back(tmp_path: Path) -> None:
+    stale = tmp_path / f".one.{'0' * 32}"
+    older = tmp_path / f".one.{'1' * 32}.older"
+    other = tmp_path / f".one.two.{'2' * 32}"
+    for folder in (stale, older, other):
+        folder.mkdir()
+        (folder / "marker").write_text(folder.name, encoding="utf-8")
+    with contextlib.suppress(KeyError), replaced_folder(tmp_path / "one", marker="marker"):
+        assert not stale.exists()
+        raise KeyError
+    assert (tmp_path / "one" / "marker").read_text(encoding="utf-8") == older.name  # it stood between two names
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "one"]
+
+
+def test_of_two_who_write_a_folder_the_second_is_refused(tmp_path: Path) -> None:
+    with replaced_folder(tmp_path / "one", marker="marker") as first:
+        (first / "marker").write_text("first", encoding="utf-8")
+        with (
+            pytest.raises(FileExistsError, match="written by another process"),
+            replaced_folder(tmp_path / "one", marker="marker"),
+        ):
+            pass
+    assert (tmp_path / "one" / "marker").read_text(encoding="utf-8") == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("writer", [atomic_path, atomic_folder, lambda path: replaced_folder(path, marker="x")])
+def test_whatever_a_full_disk_causes_is_said_to_be_one(
+    writer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(OSError, match=r"No space is left on the disk.*one\b") as caught, writer(tmp_path / "one" / "x"):
+        raise RuntimeError("3072 requested and 992 written")
+    assert caught.value.errno == errno.ENOSPC
+    assert list((tmp_path / "one").iterdir()) == []
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for name in ("pipe", "device", "none"):
+        for read in (sha256, read_json):
+            with pytest.raises(FileNotFoundError, match=name):
+                read(tmp_path / name)
+    for content in ("[" * 200_000, "9" * 5000, '{"a": '):
+        write_text(tmp_path / "deep.json", content)
+        with pytest.raises(ValueError, match="is not a JSON file"):
+            read_json(tmp_path / "deep.json")

@@ -135,7 +135,7 @@ def test_a_file_with_an_array_that_does_not_fit(tmp_path: Path) -> None:
 def test_a_file_with_pickles_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez(path, **(arrays(make()) | {"labels": np.array(["stop"] * 63, object)}))
-    with pytest.raises(ValueError, match="Object arrays cannot be loaded when allow_pickle=False"):
+    with pytest.raises(ValueError, match="another kind of file"):
         lisa.read_prepared(path)
 
 

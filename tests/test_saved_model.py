@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from blurnet_tf import CLASS_NAMES, STOP, export_model, lisa_cnn
 from blurnet_tf.data import rp2_release
+from blurnet_tf.models.inspection import model_sha256
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +69,8 @@ def test_what_lies_in_an_export(baseline: keras.Model, whole: Path) -> None:
     assert 1 <= weights.stat().st_size / (4 * baseline.count_params()) < 1.01  # each weight once
     assert (folder / "assets" / "labels.txt").read_text().splitlines() == list(CLASS_NAMES)
     assert (folder / "assets" / "model_card.md").read_text() == "# Card\n"
-    assert json.loads((folder / "assets" / "provenance.json").read_text()) == {"seed": 0}
+    provenance = json.loads((folder / "assets" / "provenance.json").read_text())
+    assert provenance == {"seed": 0, "model_sha256": model_sha256(folder)}
     for name in ("saved_model.pb", "baseline.tflite", "baseline.onnx"):  # no paths of this machine
         assert str(folder.parent).encode() not in (folder / name).read_bytes()
 

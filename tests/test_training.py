@@ -117,7 +117,7 @@ def test_callbacks_are_called(task: tuple[NDArray[np.float32], NDArray[np.int32]
 
 @pytest.mark.parametrize("epochs", [0, -1])
 def test_less_than_one_epoch_is_an_error(task: tuple[NDArray[np.float32], NDArray[np.int32]], epochs: int) -> None:
-    with pytest.raises(ValueError, match=rf"^`epochs` must be at least 1\. Received: epochs={epochs}$"):
+    with pytest.raises(ValueError, match=rf"^`epochs` must be an integer of at least 1\. Received: epochs={epochs}$"):
         train(classifier(), *task, epochs=epochs)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -28,7 +31,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
     try:
-        yield temporary
+        with _saying_what_is_full(path):
+            yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -60,49 +64,117 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Pa
     """Give a temporary folder beside `path` to fill; let it replace `path` when the block ends without an error.
 
     An older folder is moved away for the moment of the change, and removed after it. Missing parents are made. After an
-    error nothing is left behind, and an older folder is as it was.
+    error nothing is left behind, and an older folder is as it was. What a process left that was killed meanwhile is
+    removed, or put back where it stood between the two.
 
     Args:
         path: The folder. Of a link to one, what it names is replaced.
         marker: A file that every such folder has, relative to it. An older folder without it is not removed.
 
     Raises:
-        FileExistsError: There is a folder with something in it, but without the marker, or a file.
+        FileExistsError: There is a folder with something in it, but without the marker, or a file; or another process
+            is writing such a folder.
 
     Example:
         >>> with replaced_folder("exports/one", marker="card.md") as temporary:
         ...     _ = (temporary / "card.md").write_text("")
     """
     path = Path(path).resolve() if Path(path).is_symlink() else Path(path)
-    if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
-        raise FileExistsError(f"{path} was not written here: it has no {marker}. Move it away, or name another folder.")
     with _temporary_folder(path) as temporary:
+        _tidy(path, temporary)
+        if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
+            raise FileExistsError(
+                f"{path} was not written here: it has no {marker}. Move it away, or name another folder."
+            )
         yield temporary
-        older = temporary.with_name(f"{temporary.name}.older")
+        older = temporary.with_name(f"{temporary.name}{_OLDER}")
+        with contextlib.ExitStack() as held:
+            try:
+                if path.exists():
+                    held.enter_context(_held(path))
+                    path.rename(older)
+                temporary.rename(path)
+            except BaseException:
+                if older.exists() and not path.exists():
+                    older.rename(path)
+                raise
+            finally:
+                if older.exists() and path.exists():
+                    shutil.rmtree(older)
+
+
+_OLDER = ".older"
+
+
+def _tidy(path: Path, own: Path) -> None:
+    """Remove or put back what a killed process left of `path`; raise FileExistsError if another is writing it now."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}({re.escape(_OLDER)})?")
+    for left in path.parent.iterdir():
+        found = pattern.fullmatch(left.name)
+        if found is None or left == own or not left.is_dir():
+            continue
+        with _held(left) as free:
+            if free is False and not found[1]:
+                raise FileExistsError(f"{path} is being written by another process. Wait, or name another folder.")
+            if free and found[1] and not path.exists():
+                left.rename(path)
+            elif free:
+                shutil.rmtree(left)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool | None]:
+    """Hold the lock of a folder; give whether it is held, `None` where the file system has no locks.
+
+    The system lets go of a lock when its process ends, however it ends.
+    """
+    held: bool | None = True
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
         try:
-            if path.exists():
-                path.rename(older)
-            temporary.rename(path)
-        except BaseException:
-            if older.exists() and not path.exists():
-                older.rename(path)
-            raise
-        finally:
-            if older.exists() and path.exists():
-                shutil.rmtree(older)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held = False
+        except OSError:
+            held = None
+        yield held
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
 def _temporary_folder(path: Path) -> Iterator[Path]:
-    """Make a new folder beside `path`; remove it in the end, if it is still there."""
+    """Make a new folder beside `path`, and hold its lock; remove it in the end, if it is still there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     temporary.mkdir()
     try:
-        yield temporary
+        with _held(temporary), _saying_what_is_full(path):
+            yield temporary
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
+
+
+@contextlib.contextmanager
+def _saying_what_is_full(path: Path) -> Iterator[None]:
+    """Raise the error of a full disk for whatever a library raises when it cannot write to one."""
+    try:
+        yield
+    except Exception as error:
+        if not (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+            with contextlib.suppress(FileNotFoundError):
+                check_space(path.parent, _LEAST, error)
+        raise
+
+
+_LEAST = 1 << 20  # bytes: a disk with less is full
+
+
+def check_space(folder: Path, needed: int, cause: Exception | None = None) -> None:
+    """Raise OSError if a folder's disk has less than so many bytes: some writers crash on a full one."""
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, "No space is left on the disk", str(folder)) from cause
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -111,8 +183,15 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raise FileNotFoundError unless `path` is a file or a link to one: a pipe or a device could be read for ever."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} {'must be a file' if os.path.lexists(path) else 'does not exist'}.")
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 sum of a file, 64 hexadecimal digits."""
+    check_file(path)
     with Path(path).open("rb") as file:
         digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
@@ -126,8 +205,9 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file; ValueError if it is damaged."""
+    """Read a JSON file; FileNotFoundError if it is none, ValueError if it is damaged."""
+    check_file(path)
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no text, a number too long, or brackets without end
         raise ValueError(f"{path} is not a JSON file: {error}. Delete it and run the experiment again.") from error

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from blurnet_tf.checks import shown
+
 CLASS_NAMES: tuple[str, ...] = (
     "addedLane", "keepRight", "laneEnds", "unused", "merge", "pedestrianCrossing", "school", "schoolSpeedLimit25",
     "signalAhead", "speedLimit25", "speedLimit30", "speedLimit35", "speedLimit45", "speedLimitUrdbl", "stop",
@@ -45,7 +47,7 @@ def class_index(name: str | int, class_names: Sequence[str]) -> int:
         return names.index(name)
     if index is None:
         raise ValueError(
-            f"A class must be an index from 0 to {len(names) - 1} or one of {', '.join(names)}. Received: {name!r}"
+            f"A class must be an index from 0 to {len(names) - 1} or one of {', '.join(names)}. Received: {shown(name)}"
         )
     return index
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from blurnet_tf.attacks.config import Part, register
 from blurnet_tf.attacks.masks import label_parts
-from blurnet_tf.checks import check_integer
+from blurnet_tf.checks import check_integer, numbers_of
 
 
 class Basis(Part):
@@ -185,7 +185,7 @@ class Palette(Basis):
 
 def check_colours(colours: Any) -> tuple[tuple[float, ...], ...]:
     """Return at least two colours, (colours, 3) in [0, 1], as nested tuples."""
-    table = np.asarray(colours, np.float32)
+    table = numbers_of("colours", colours)
     if table.ndim != 2 or len(table) < 2 or table.shape[1] != 3 or not (table.min() >= 0 and table.max() <= 1):
         raise ValueError(
             f"`colours` must be at least two, of shape (colours, 3), in [0, 1]. Received: shape={table.shape}"

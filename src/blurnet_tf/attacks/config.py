@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+import numbers
+import types
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+
+from blurnet_tf.checks import shown
 
 _REGISTERED: dict[str, type[Any]] = {}
 
@@ -23,6 +28,27 @@ class Part:
 
     key: ClassVar[str] = "kind"
 
+    def __init_subclass__(cls) -> None:
+        """Have each class check that its fields are of the types that it says, after what it checks itself."""
+        super().__init_subclass__()
+        own: Callable[[Any], None] | None = cls.__dict__.get("__post_init__")
+        if own is None:
+            return
+
+        @functools.wraps(own)
+        def checked(self: Any) -> None:
+            try:
+                own(self)
+            except (AttributeError, TypeError):  # it compared or converted what is of another type
+                check_types(self)
+                raise
+            check_types(self)
+
+        cls.__post_init__ = checked  # type: ignore[method-assign]
+
+    def __post_init__(self) -> None:
+        check_types(self)
+
     def to_config(self) -> dict[str, Any]:
         """Return the class's name and each field, in JSON types only; `from_config` makes an equal object of them.
 
@@ -32,6 +58,58 @@ class Part:
         """
         fields = {field.name: _encode(getattr(self, field.name)) for field in dataclasses.fields(self)}
         return {self.key: type(self).__name__} | fields
+
+
+def check_types(part: Any) -> None:
+    """Raise ValueError if a field of a dataclass is not of the type that it says."""
+    for name, hint in _hints(type(part)).items():  # type: ignore[arg-type]
+        value = getattr(part, name, None)
+        if not _fits(value, hint):
+            raise ValueError(f"`{name}` must be {_words(hint)}. Received: {name}={shown(value)}")
+
+
+@functools.cache
+def _hints(cls: Hashable) -> dict[str, Any]:
+    try:
+        hints = get_type_hints(cls)
+    except NameError:  # a class inside a function, with names that are known there alone
+        return {}
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if isinstance(hint, types.UnionType) or get_origin(hint) is Union:
+        return any(_fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)
+        if not isinstance(value, (tuple, list)):
+            return False
+        if inner[-1:] == (Ellipsis,):
+            return all(_fits(one, inner[0]) for one in value)
+        return len(value) == len(inner) and all(map(_fits, value, inner))
+    if hint in _NUMBERS:
+        return isinstance(value, _NUMBERS[hint][0]) and not isinstance(value, (bool, np.bool_))
+    if hint is bool:
+        return isinstance(value, (bool, np.bool_))
+    return hint is Any or not isinstance(hint, type) or isinstance(value, hint)
+
+
+def _words(hint: Any) -> str:
+    """Return a type in words."""
+    if isinstance(hint, types.UnionType) or get_origin(hint) is Union:
+        return " or ".join(_words(one) for one in get_args(hint))
+    if get_origin(hint) is tuple:
+        inner = [one for one in get_args(hint) if one is not Ellipsis]
+        return f"a tuple of {' and '.join(dict.fromkeys(map(_words, inner)))}"
+    known = {bool: "True or False", str: "a string", types.NoneType: "None"}
+    return known.get(hint) or (
+        _NUMBERS[hint][1] if hint in _NUMBERS else f"of the class {getattr(hint, '__name__', hint)}"
+    )
+
+
+_NUMBERS: dict[Any, tuple[type[Any], str]] = {
+    int: (numbers.Integral, "an integer"), float: (numbers.Real, "a number"),
+}  # fmt: skip
 
 
 def register(cls: C) -> C:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from blurnet_tf.attacks.batches import batches
-from blurnet_tf.checks import are_probabilities, check_images
+from blurnet_tf.checks import are_probabilities, check_callable, check_images, numbers_of
 
 Model = Callable[[Any], Any]
 """Anything that maps images, float32 (n, H, W, 3) in [0, 1], to logits (n, classes), differentiably."""
@@ -72,6 +72,7 @@ def check_task(
     differentiable: bool = True,
 ) -> Task:
     """Check the arguments of an attack, which `Attack` explains."""
+    check_callable("model", model)
     images = check_images(images)
     size = images.shape[1:3]
     masks = check_masks(np.ones((*size, 1)) if mask is None else mask, size)
@@ -109,7 +110,7 @@ def check_seed(name: str, value: Any) -> None:
 
 def check_masks(mask: ArrayLike, size: tuple[int, int]) -> NDArray[np.float32]:
     """Return one or several masks as float32 (masks, H, W, 1)."""
-    array = np.asarray(mask, np.float32)
+    array = numbers_of("mask", mask)
     if array.ndim not in (3, 4) or array.shape[-3:] != (*size, 1) or not array.size:
         shape = f"{size[0]}, {size[1]}, 1)"
         raise ValueError(

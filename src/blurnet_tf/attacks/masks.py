@@ -11,6 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.checks import printable
+from blurnet_tf.pictures import decode
+
 THRESHOLD: int = 127  # grey levels above this are inside a mask; RP2's sticker mask has pixels of level 1 and 2
 
 STICKERS: tuple[tuple[int, int, int, int], ...] = (
@@ -49,7 +52,7 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.float32]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no readable 8-bit image, or no pixel of it is above 127.
+        ValueError: The file is no readable image, has more pixels than `BLURNET_MOST_PIXELS`, or none above 127.
 
     Warns:
         UserWarning: Some pixels are neither 0 nor 255. They are thresholded; their number is named.
@@ -61,10 +64,7 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Mask {path} is no file. Give the path of an image.")
-    levels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
-    if levels is None:
-        raise ValueError(f"Mask {path} is not an image that OpenCV can read. Give a PNG file.")
-    brightest = levels.max(axis=2, keepdims=True)
+    brightest = decode(path.read_bytes(), f"Mask {path}").max(axis=2, keepdims=True)
     mask = (brightest > THRESHOLD).astype(np.float32)
     stray = int(np.count_nonzero((brightest > 0) & (brightest < 255)))
     if not mask.any():
@@ -135,10 +135,13 @@ def load_palette(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     if not path.is_file():
         raise FileNotFoundError(f"Palette {path} is no file. Give a text file of red,green,blue lines.")
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip() and line[0] != "#"]
+        text = path.read_text(encoding="utf-8-sig")
+        lines = [line for line in text.splitlines() if line.strip() and line[0] != "#"]
         palette = np.array([[float(value) for value in line.split(",")] for line in lines], np.float32)
     except ValueError as error:  # no text, not a number, or lines of different lengths
-        raise ValueError(f"Palette {path} must hold three numbers a line, red,green,blue. Received: {error}") from error
+        raise ValueError(
+            f"Palette {path} must hold three numbers a line, red,green,blue. Received: {printable(str(error), 200)}"
+        ) from error
     if palette.ndim != 2 or palette.shape[1] != 3 or not (palette.min() >= 0 and palette.max() <= 1):
         raise ValueError(f"Palette {path} must hold red,green,blue lines in [0, 1]. Received: shape={palette.shape}")
     return palette

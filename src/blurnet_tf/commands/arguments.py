@@ -7,9 +7,11 @@ import functools
 import json
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
+from blurnet_tf.checks import printable
 from blurnet_tf.models.classifier import OUTPUTS, Classifier, load_classifier
 from blurnet_tf.signs import find_class_names
 
@@ -99,4 +101,5 @@ def colour(text: str) -> tuple[int, ...]:
 
 def show(options: Any, result: dict[str, Any], words: str) -> None:
     """Print the result of a command: as JSON if that was asked for, or in words."""
-    print(json.dumps(result, indent=2, allow_nan=False) if options.json else words, flush=True)
+    text = json.dumps(result, indent=2, allow_nan=False) if options.json else printable(words, most=sys.maxsize)
+    print(text, flush=True)

@@ -19,6 +19,7 @@ import numpy as np
 
 from blurnet_tf.attacks import NPS, RP2, load_mask, load_palette
 from blurnet_tf.attacks.masks import bundled
+from blurnet_tf.checks import shown
 from blurnet_tf.commands.arguments import (
     add_classifier_arguments,
     class_names,
@@ -42,6 +43,7 @@ from blurnet_tf.training.precision import make_deterministic
 
 NAME = "attack"
 HELP = "find the sticker that makes a model see another class (RP2)"
+LONGEST = 200  # bytes of a file's name; a file that is being written has 34 more
 PROVENANCE = "attack.json"  # other folders have a `provenance.json`: --force would replace them
 
 
@@ -80,6 +82,7 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
     make_deterministic()
     classifier, names = named_model(options)
     victims = load_folder(options.images, label=options.label, class_names=names)
+    files = _png_names(victims.ids)
     outputs = classifier.check(victims.images).shape[1]
     class_names(options, classifier, outputs=outputs)  # again, for a file that does not say how many
     target = class_index(options.target, names)
@@ -104,7 +107,7 @@ def _attack(options: Any, folder: Path) -> tuple[dict[str, Any], str]:
 
     np.save(folder / "perturbation.npy", result.perturbation[0], allow_pickle=False)
     save_image(folder / "mask.png", levels(mask[..., 0]))
-    for file, image in zip(_png_names(victims.ids), adversarial, strict=True):
+    for file, image in zip(files, adversarial, strict=True):
         save_image(folder / "adversarial" / file, levels(image))
     write_records(folder / "records.csv", records)
     write_table(folder, "table", [row], markdown, more=settings)
@@ -129,4 +132,13 @@ def _png_names(ids: tuple[str, ...]) -> list[str]:
     names = [name if name.endswith(".png") else f"{name}.png" for name in ids]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"Two images would both be written as {twice[0]}. Rename one of them.")
+    for name in names:
+        try:
+            length = len(name.encode())
+        except UnicodeEncodeError as error:
+            raise ValueError(f"The name of an image must be UTF-8, to stand in a table. Received: {name!r}") from error
+        if length > LONGEST:
+            raise ValueError(
+                f"The name of an image must have at most {LONGEST} bytes. Received: {shown(name)}, {length}"
+            )
     return names

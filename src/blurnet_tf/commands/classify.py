@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from blurnet_tf.checks import printable
 from blurnet_tf.commands.arguments import add_classifier_arguments, chosen_classifier, class_names, show
 from blurnet_tf.data.folder import levels, read_image
 from blurnet_tf.models.classifier_checks import check_size
@@ -43,7 +44,7 @@ def run(options: Any) -> int:
             rows.append({"file": str(path), "class": name, "class_index": index, "probability": probability})
         except (OSError, ValueError) as error:
             rows.append({"file": str(path), "error": str(error)})
-            print(f"error: {error}", file=sys.stderr)
+            print(printable(f"error: {error}"), file=sys.stderr)
     read = [row for row in rows if "error" not in row]
     words = "\n".join(f"{row['file']}: {row['class']} {100 * row['probability']:.1f}%" for row in read)
     if options.json or words:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from blurnet_tf.files import atomic_path
+from blurnet_tf.reading import read_array
 
 
 def check_out(path: Path, suffixes: tuple[str, ...], *, force: bool) -> None:
@@ -39,12 +39,9 @@ def load_perturbation(path: Path) -> NDArray[np.float32]:
     if not path.is_file():
         raise FileNotFoundError(f"Perturbation {path} is no file. Give a .npy file, such as `blurnet attack` writes.")
     try:
-        with path.open("rb") as file:  # NumPy leaves it open if it is no whole archive
-            array = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:  # NumPy's own words are about pickles
-        raise ValueError(f"Perturbation {path} must be a .npy file that holds an array of numbers.") from error
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"Perturbation {path} must hold one array. Received: an archive of {len(array.files)}")
+        array = read_array(path)
+    except ValueError as error:
+        raise ValueError(f"Perturbation {error}") from error
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
     if array.ndim != 3 or array.shape[2] != 3 or not array.size or not np.issubdtype(array.dtype, np.floating):

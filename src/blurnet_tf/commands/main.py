@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
 import blurnet_tf
+from blurnet_tf.checks import printable
 from blurnet_tf.commands import apply, attack, benchmark, classify, info, print_sticker
+from blurnet_tf.commands.signals import end_in_order
 from blurnet_tf.fetching import DownloadError
 
 COMMANDS = (classify, attack, benchmark, apply, print_sticker, info)
@@ -29,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # of argparse: --help and --version, or wrong usage
         return int(end.code or OK)
     if arguments is None:  # as a program
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
+        end_in_order()
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: print(f"note: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_, **__: print(printable(f"note: {message}"), file=sys.stderr)
         try:
             return int(options.run(options))
         except BrokenPipeError:  # such as `blurnet info | head`: who reads the output has read enough
@@ -41,15 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.debug:
                 traceback.print_exc()
             else:
-                print(f"error: {_of_the_command(str(error))}", file=sys.stderr)
+                print(printable(f"error: {_of_the_command(str(error))}"), file=sys.stderr)
             return MISTAKE
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong without what would steer the terminal. Its subparsers are of the same class."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message, most=1000))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="blurnet", description=__doc__, allow_abbrev=False)
+    parser = _Parser(prog="blurnet", description=__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"blurnet {blurnet_tf.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:

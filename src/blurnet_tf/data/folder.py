@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from blurnet_tf.checks import printable, shown
 from blurnet_tf.data.split import Split
+from blurnet_tf.pictures import decode
+from blurnet_tf.reading import rows_of
 from blurnet_tf.signs import class_index
 
 LABELS = "labels.csv"
@@ -84,17 +87,15 @@ def read_image(path: str | os.PathLike[str], *, size: tuple[int, int] | None = N
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no readable image of 8 bits, or is transparent.
+        ValueError: It is no readable image of 8 bits, is transparent, or has more pixels than `BLURNET_MOST_PIXELS`.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Image {path} is no file. Give the path of a PNG, JPEG or PPM image.")
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    data = path.read_bytes()
+    raw = decode(data, str(path), cv2.IMREAD_UNCHANGED)
     # Decoded again: this mode makes grey images RGB, drops alpha and turns a photograph as its EXIF data says.
-    colours = None if raw is None else cv2.imdecode(data, cv2.IMREAD_COLOR)
-    if raw is None or colours is None:
-        raise ValueError(f"{path} must be a readable PNG, JPEG or PPM image.")
+    colours = decode(data, str(path))
     if raw.dtype != np.uint8:
         raise ValueError(f"{path} must have 8 bits a channel. Received: {raw.dtype}")
     if raw.ndim == 3 and raw.shape[2] == 4 and raw[..., 3].min() < 255:
@@ -134,17 +135,18 @@ def read_lines(
         ValueError: A line has more or fewer cells than `columns`, or each of `files` has not exactly one.
     """
     known, seen = set(files), set()
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
+    with rows_of(path, delimiter=delimiter, quoting=quoting) as reader:
         for row in reader:
             cells = [cell.strip() for cell in row]
             if not any(cells) or cells == list(columns):
                 continue
             where, name = f"{path}, line {reader.line_num},", cells[0]
             if len(cells) != len(columns):
-                raise ValueError(f"{where} must hold {delimiter.join(columns)}. Received: {delimiter.join(row)!r}")
+                raise ValueError(f"{where} must hold {delimiter.join(columns)}. Received: {shown(delimiter.join(row))}")
             if name not in known or name in seen:
-                received = f"{name} again" if name in seen else f"{name}, which is not there"
+                received = (
+                    f"{printable(name, 120)} again" if name in seen else f"{printable(name, 120)}, which is not there"
+                )
                 raise ValueError(f"{where} must name another image of the folder. Received: {received}")
             seen.add(name)
             yield where, cells

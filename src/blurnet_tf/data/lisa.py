@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import functools
 import os
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -24,6 +22,7 @@ from blurnet_tf.data.registry import choose_victims
 from blurnet_tf.data.split import Split
 from blurnet_tf.data.splitting import choose_images, choose_tracks, one_sided
 from blurnet_tf.files import atomic_path
+from blurnet_tf.reading import read_arrays
 from blurnet_tf.signs import CLASS_NAMES, SIGN_NAMES
 
 FOLDER, FILE = "lisa", "lisa32.npz"
@@ -180,22 +179,15 @@ def read_prepared(path: str | os.PathLike[str]) -> Prepared:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there. {_WAY_OUT}")
     try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
-            with archive:
-                arrays = {name: archive[name] for name in ARRAYS if name in archive.files}
-    except (ValueError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"{path} must be a readable .npz file. Received: {type(error).__name__}: {error}. {_WAY_OUT}"
-        ) from error
+        arrays = read_arrays(path)
+    except ValueError as error:
+        raise ValueError(f"{error}. {_WAY_OUT}") from error
     if missing := [name for name in ARRAYS if name not in arrays]:
         raise ValueError(
             f"{path} must hold the arrays {', '.join(ARRAYS)}. Received: none named {', '.join(missing)}. {_WAY_OUT}"
         )
     try:
-        return Prepared(**arrays)
+        return Prepared(**{name: arrays[name] for name in ARRAYS})
     except ValueError as error:
         raise ValueError(f"{path}: {error}. {_WAY_OUT}") from error
 

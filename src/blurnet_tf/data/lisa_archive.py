@@ -7,14 +7,17 @@ None for a file that is not there.
 from __future__ import annotations
 
 import contextlib
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from blurnet_tf.reading import check_unpacked
+
 ANNOTATIONS = "allAnnotations.csv"
-READ_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What reading a file may raise; RuntimeError means encrypted."""
+READ_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What reading a file may raise; RuntimeError means encrypted, or compressed in an unknown way."""
 
 
 class Folder:
@@ -24,7 +27,12 @@ class Folder:
         self.annotations, self._base = str(found), found.parent
 
     def read(self, name: str) -> bytes:
-        return (self._base / name).read_bytes()
+        path = (self._base / name).resolve()
+        if self._base.resolve() not in path.parents:
+            raise ValueError("leads out of the download")
+        if path.exists() and not path.is_file():
+            raise ValueError("is no file")
+        return path.read_bytes()
 
     def stamp(self, name: str) -> tuple[int, int] | None:
         try:
@@ -45,6 +53,7 @@ class Zip:
     def read(self, name: str) -> bytes:
         if (info := self._members.get(self._base + name)) is None:
             raise FileNotFoundError(name)
+        check_unpacked(Path(info.filename), info.file_size)
         return self._archive.read(info)
 
     def stamp(self, name: str) -> tuple[int, int] | None:

@@ -27,6 +27,7 @@ from blurnet_tf.data.lisa import SIZE, Prepared, split_column, write_prepared
 from blurnet_tf.data.lisa_archive import ANNOTATIONS, READ_ERRORS, Folder, Zip, opened
 from blurnet_tf.data.lisa_report import Fault, Report
 from blurnet_tf.files import atomic_path, sha256, write_text
+from blurnet_tf.pictures import check_pixels
 
 _CORNERS = ("Upper left corner X", "Upper left corner Y", "Lower right corner X", "Lower right corner Y")
 _COLUMNS = ("Filename", "Annotation tag", *_CORNERS, "Origin track")  # the file has others
@@ -159,7 +160,7 @@ def _parse_row(number: int, line: int, names: list[str], cells: list[str]) -> _R
     fields = dict(zip(names, cells, strict=True))
     frame = fields["Filename"].replace("\\", "/")
     parts = PurePosixPath(frame).parts
-    if not parts or parts[0] == "/" or ".." in parts or PureWindowsPath(frame).drive or "\0" in frame:
+    if not parts or parts[0].startswith("/") or ".." in parts or PureWindowsPath(frame).drive or "\0" in frame:
         raise ValueError(f"`Filename` must be a path inside the download. Received: {frame!r}")
     label, track = fields["Annotation tag"], fields["Origin track"]
     if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", label):
@@ -183,7 +184,7 @@ def _cut(archive: Folder | Zip, table: _Table, progress: Progress | None) -> tup
             frame = _decode(archive.read(name))
         except (FileNotFoundError, NotADirectoryError):
             faults += [Fault("missing frame", row.line, name, "is not there") for row in rows]
-        except (*READ_ERRORS, ValueError) as error:
+        except READ_ERRORS as error:
             words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             faults += [Fault("damaged frame", row.line, name, words) for row in rows]
         else:
@@ -237,6 +238,7 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
         if zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             raise ValueError(f"has a wrong checksum at byte {place}")
         place = end
+    check_pixels("a frame", int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
     try:
         # As stored: the boxes are in the pixels of the file, whatever its orientation tag says.
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from blurnet_tf.checks import shown
 from blurnet_tf.data.dataset import PARTS, DataNotFoundError, Dataset, Query, join
 
 _KNOWN: dict[str, tuple[str, str | Callable[[Query], Dataset]]] = {}  # by what stands before the colon
@@ -72,6 +73,8 @@ def load_dataset(
         >>> load_dataset("synthetic").victims().ids[:2]
         ('d05_a-30', 'd05_a-15')
     """
+    if not isinstance(name, str):
+        raise ValueError(f"`name` must be one of {', '.join(map(repr, names()))}. Received: name={shown(name)}")
     kind, colon, path = name.partition(":")
     if kind not in _KNOWN or not (":" in _KNOWN[kind][0]) == bool(colon) == bool(path):
         raise ValueError(f"`name` must be one of {join(names())}. Received: {name!r}")

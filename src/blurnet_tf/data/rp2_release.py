@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from blurnet_tf.data.dataset import DataNotFoundError, Dataset, Query
 from blurnet_tf.data.split import Split
 from blurnet_tf.files import sha256
+from blurnet_tf.pictures import decode
 from blurnet_tf.signs import CLASS_NAMES, STOP
 
 FOLDER = "rp2"
@@ -198,11 +198,9 @@ def _require(folder: Path, required: Sequence[str]) -> None:
 
 def _read_image(path: Path) -> NDArray[np.float32]:
     try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # an empty file raises, other damage gives None
-        image = None
-    if image is None:
-        raise ValueError(f"{path} must be a readable PNG image. `make data` replaces a damaged file.")
+        image = decode(path.read_bytes(), str(path))
+    except ValueError as error:
+        raise ValueError(f"{error}. `make data` replaces a damaged file.") from error
     if image.shape != (SIZE, SIZE, 3):
         raise ValueError(
             f"{path} must be an image of {SIZE}x{SIZE} pixels. Received: {image.shape[0]}x{image.shape[1]}. "

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.checks import numbers_of, shown
 from blurnet_tf.files import atomic_path
+from blurnet_tf.reading import read_arrays
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,8 +37,12 @@ class Split:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        images = np.ascontiguousarray(self.images, np.float32)
-        labels = np.ascontiguousarray(self.labels, np.int32)
+        images = np.ascontiguousarray(numbers_of("images", self.images))
+        labels = np.ascontiguousarray(numbers_of("labels", self.labels, np.int32))
+        for name in ("ids", "class_names"):
+            value = getattr(self, name)
+            if not isinstance(value, (tuple, list)) or not all(isinstance(one, str) for one in value):
+                raise ValueError(f"`{name}` must be a tuple of names. Received: {name}={shown(value)}")
         if images.ndim != 4 or images.shape[-1] != 3:
             raise ValueError(f"`images` must have the shape (n, H, W, 3). Received: shape={images.shape}")
         if labels.shape != images.shape[:1]:
@@ -117,9 +121,8 @@ def split_arrays(split: Split) -> dict[str, NDArray[Any]]:
 def read_split(path: Path) -> Split:
     """Read the file of `save_split`; ValueError if it is damaged."""
     try:
-        # NumPy leaves a file open if it is no whole archive.
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names = {name: tuple(arrays[name].tolist()) for name in ("ids", "class_names")}
-            return Split(images=arrays["images"], labels=arrays["labels"], **names)
-    except (KeyError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_arrays(path)
+        names = {name: tuple(arrays[name].tolist()) for name in ("ids", "class_names")}
+        return Split(images=arrays["images"], labels=arrays["labels"], **names)
+    except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{path} must hold images that `save_split` wrote. Received: {error}") from error

@@ -101,7 +101,7 @@ class TotalVariation(keras.Regularizer):
 
     def __init__(self, alpha: float = 1e-4, form: str = "absolute") -> None:
         self.alpha = _check_alpha(alpha)
-        if form not in FORMS:
+        if not isinstance(form, str) or form not in FORMS:
             raise ValueError(f"`form` must be one of {', '.join(map(repr, FORMS))}. Received: form={form!r}")
         self.form = form
         self._variable: Any = None

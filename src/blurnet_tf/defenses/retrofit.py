@@ -146,7 +146,7 @@ class _Copier:
 def _find(model: Any, layer: str, defense: Any) -> tuple[Any, Any]:
     """Return the model that holds the layer of that path, and the layer; raise ValueError if it cannot be defended."""
     found = {path: (parent, one) for path, parent, one in _walk(model)}
-    if layer not in found:
+    if not isinstance(layer, str) or layer not in found:
         close = [path for path in found if path.split("/")[-1] == layer]
         close = close or difflib.get_close_matches(str(layer), found, n=3)
         hint = f"Close names: {', '.join(close)}" if close else "`model.summary()` lists its layers"

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blurnet_tf.checks import printable, shown
 from blurnet_tf.files import atomic_path
+from blurnet_tf.reading import rows_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +71,12 @@ def read_records(path: str | os.PathLike[str]) -> list[Record]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Records {path} do not exist. Run the experiment that writes them.")
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
+    with rows_of(path) as reader:
+        header: list[str] = next(reader, [])
         if tuple(header) != _FIELDS:
             raise ValueError(
-                f"Records {path} must have the columns {', '.join(_FIELDS)}. Received: {', '.join(header)}"
+                f"Records {path} must have the columns {', '.join(_FIELDS)}. "
+                f"Received: {printable(', '.join(header), 300)}"
             )
         return [Record(**_parse(path, reader.line_num, line)) for line in reader]
 
@@ -84,6 +86,6 @@ def _parse(path: Path, number: int, line: Sequence[str]) -> dict[str, Any]:
         return {name: parse(text) for name, parse, text in zip(_FIELDS, _PARSERS, line, strict=True)}
     except ValueError as error:
         raise ValueError(
-            f"Records {path}, line {number}, must hold {len(_FIELDS)} values. Received: {','.join(line)!r} ({error}). "
-            "Run the experiment again."
+            f"Records {path}, line {number}, must hold {len(_FIELDS)} values. "
+            f"Received: {shown(','.join(line))} ({printable(str(error), 120)}). Run the experiment again."
         ) from error

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from blurnet_tf.attacks.batches import batch_of, slices
 from blurnet_tf.attacks.contract import Attack
 from blurnet_tf.attacks.inputs import Model
+from blurnet_tf.checks import check_callable, numbers_of
 from blurnet_tf.data.split import Split
 from blurnet_tf.evaluation.metrics import Rate
 from blurnet_tf.evaluation.records import Record
@@ -36,7 +37,14 @@ def predict(model: Model, images: NDArray[np.float32], *, batch_size: int | None
         model: Maps images to logits (n, classes).
         images: float32 (n, H, W, 3) in [0, 1].
         batch_size: Images in one call of the model; `None` takes 512, or fewer if they are large.
+
+    Raises:
+        ValueError: `images` are no array (n, H, W, 3), or `model` cannot be called.
     """
+    check_callable("model", model)
+    images = numbers_of("images", images)
+    if images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(f"`images` must have the shape (n, H, W, 3). Received: shape={images.shape}")
     batch_size = min(512, batch_of(images.shape[1:3])) if batch_size is None else batch_size
     some = slices(len(images), batch_size)
     parts = [np.asarray(model(tf.constant(images[part]))).argmax(axis=1) for part in some]

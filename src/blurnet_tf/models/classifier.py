@@ -121,7 +121,7 @@ def load_classifier(
     if not path.exists():
         return _of_the_zoo(os.fspath(path), signature, output, output_name)
     if (path / "saved_model.pb").is_file():
-        name, signature = path.resolve().name, signature or "serving_default"
+        name, signature = _name(path.resolve().name), signature or "serving_default"
         model = read_saved_model(path, trust=trust)
         if signature not in model.signatures:
             known = ", ".join(sorted(model.signatures)) or "it has none"
@@ -142,7 +142,7 @@ def load_classifier(
             f"`signature` must be None for a .keras file, which has no signatures. Received: signature={signature!r}"
         )
     else:
-        name, model = path.stem, read_keras_file(path)
+        name, model = _name(path.stem), read_keras_file(path)
         inputs, outputs = keras_tensors(model)
         size = check_input(f"Model {path}", inputs)
 
@@ -155,6 +155,11 @@ def load_classifier(
         path=path, name=name, signature=signature, output=output, output_name=named, size=size, classes=classes,
         sha256=model_sha256(path), answer=lambda images: call(images)[chosen], model=model, trusted=trust,
     )  # fmt: skip
+
+
+def _name(text: str) -> str:
+    """Return the name of a file or folder as one that leads nowhere: results of the model stand in a folder of it."""
+    return text.strip(".") or "model"
 
 
 def _of_the_zoo(name: str, signature: str | None, output: str, output_name: str | None) -> Classifier:

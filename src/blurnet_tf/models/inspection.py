@@ -10,11 +10,13 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from blurnet_tf.files import read_json, sha256
+from blurnet_tf.checks import printable
+from blurnet_tf.files import check_file, read_json, sha256
 from blurnet_tf.models.operations import unsafe_operations
+from blurnet_tf.reading import check_archive
 
 ANY_SIZE = "classify"
 """The endpoint of an export that takes images of any size."""
@@ -33,10 +35,12 @@ def model_sha256(path: Path) -> str:
 
 def read_keras_file(path: Path) -> Any:
     """Load a `.keras` file without running code in it; raise ValueError if it is damaged or has unknown layers."""
+    check_file(path)
     if not zipfile.is_zipfile(path):
         received = "a file that is no zip archive"
         raise ValueError(f"Model {path} must be a .keras file that Keras can load. Received: {received}")
     try:
+        check_archive(path, ".keras file")
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # of many kinds: a member is missing, a layer is unknown, there is code in it
         raise _damaged(path, ".keras file that Keras", error) from error
@@ -49,11 +53,14 @@ def read_saved_model(path: Path, *, trust: bool = False) -> Any:
     whoever runs it. So its operations are read first, and it is loaded only if they are all in `COMPUTING`. That is no
     sandbox: a flaw of TensorFlow in one of these would not be noticed.
     """
+    for part in path.rglob("*"):
+        if not part.is_dir():
+            check_file(part)
     unsafe = [] if trust else unsafe_operations(_read_proto(path))
     if unsafe:
         raise ValueError(
-            f"Model {path} may do more than compute: it has the operations {', '.join(unsafe)}. If you trust whoever "
-            "made it, load it with --trust, in Python with trust=True."
+            f"Model {path} may do more than compute: it has the operations {printable(', '.join(unsafe))}. If you "
+            "trust whoever made it, load it with --trust, in Python with trust=True."
         )
     check_provenance(path)
     try:
@@ -149,6 +156,7 @@ def check_provenance(path: Path) -> None:
 
 def _read_proto(path: Path) -> Any:
     content = SavedModel()
+    check_file(path / "saved_model.pb")
     try:
         content.ParseFromString((path / "saved_model.pb").read_bytes())
         if not content.meta_graphs:

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from blurnet_tf.checks import check_integer
 from blurnet_tf.defenses import BoundedVotes, KernelTotalVariation
 from blurnet_tf.models.variants import Variant, find_variant
 from blurnet_tf.models.weights import LayerWeights, set_layer_weights
@@ -73,7 +74,11 @@ def build_network(
     if variant.network not in NETWORKS:
         raise ValueError(f"`network` must be one of {', '.join(NETWORKS)}. Received: network={variant.network!r}")
     network = NETWORKS[variant.network]
-    if len(image_size) != 2 or min(image_size) < network.smallest:
+    check_integer("classes", classes, 1)
+    if seed is not None:
+        check_integer("seed", seed, 0)
+    sides = tuple(image_size) if isinstance(image_size, (tuple, list)) else ()
+    if len(sides) != 2 or not all(isinstance(side, int) and side >= network.smallest for side in sides):
         raise ValueError(
             f"`image_size` must be a height and a width of at least {network.smallest}, of which the convolutions "
             f"leave a pixel. Received: image_size={image_size!r}"

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.checks import shown
 from blurnet_tf.defenses.layers import FixedBlur
 
 LayerWeights = Mapping[str, Sequence[NDArray[np.float32]]]
@@ -35,6 +36,8 @@ def set_layer_weights(model: keras.Model, weights: LayerWeights) -> None:
         >>> set_layer_weights(lisa_cnn("feature_5x5"), layer_weights(lisa_cnn("baseline")))
     """
     layers = _layers(model)
+    if not isinstance(weights, Mapping) or not all(isinstance(arrays, Sequence) for arrays in weights.values()):
+        raise ValueError(f"`weights` must be arrays by layer, {{name: [array, ...]}}. Received: {shown(weights)}")
     for name, arrays in weights.items():
         expected = [tuple(weight.shape) for weight in layers[name].weights] if name in layers else []
         received = [tuple(array.shape) for array in arrays]

@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -25,6 +23,7 @@ from blurnet_tf.files import atomic_path, read_json, sha256, write_json
 from blurnet_tf.models.network import build_network
 from blurnet_tf.models.variants import Variant
 from blurnet_tf.models.weights import LayerWeights
+from blurnet_tf.reading import read_arrays
 
 VARIABLE = "BLURNET_ZOO"
 """The environment variable that says where weights are that the package does not have: a folder, or a base address."""
@@ -244,21 +243,11 @@ def read_weights_file(path: Path) -> tuple[LayerWeights, tuple[int, int]]:
     """Return float32 weights by layer, and height and width of the images, of what `write_weights_file` wrote."""
     found: dict[str, list[Any]] = {}
     try:
-        with path.open("rb") as file:  # ours to close, where NumPy cannot make sense of it
-            arrays = np.load(file, allow_pickle=False)
-            height, width = (int(one) for one in arrays[_SIZE])
-            for key in (key for key in arrays.files if key != _SIZE):  # in the order in which they were written
-                found.setdefault(key.rpartition("/")[0], []).append(arrays[key].astype(np.float32))
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        IndexError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+        arrays = read_arrays(path)
+        height, width = (int(one) for one in arrays.pop(_SIZE))
+        for key, array in arrays.items():  # in the order in which they were written
+            found.setdefault(key.rpartition("/")[0], []).append(array.astype(np.float32))
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} must hold weights of the zoo. Received: {error}") from error
     return found, (height, width)
 

@@ -54,7 +54,7 @@ class Table(NamedTuple):
     def markdown(self) -> str:
         """The caption, the table, the notes."""
         lines = [["-" if cell.text == DASH else cell.text for cell in row] for row in self.rows]
-        parts = (self.caption, markdown_table(self.header, lines), " ".join(self.notes))
+        parts = (_plain(self.caption), markdown_table(self.header, lines), " ".join(self.notes))
         return "\n\n".join(part for part in parts if part)
 
 
@@ -113,6 +113,7 @@ def word_parts(text: str) -> list[str]:
 
 def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Return a table as Markdown whose columns are even in plain text too: the first left, the others right."""
+    header, *lines = ([_plain(cell) for cell in row] for row in (header, *lines))
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
 
     def row(cells: Sequence[str]) -> str:
@@ -122,6 +123,17 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str
 
     rule = "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])
     return "\n".join([row(header), f"|{rule}|", *(row(line) for line in lines)])
+
+
+def _plain(text: str) -> str:
+    """Return a cell or caption of Markdown in which nothing is markup: names of models and classes come from others."""
+    return " ".join(text.split("\n")).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _no_formula(value: Any) -> Any:
+    """Return a value of a CSV file that a spreadsheet takes for no formula; numbers may begin with a minus."""
+    formula = isinstance(value, str) and re.match(r"[=+@\t\r]|-(?![0-9.])", value)
+    return f"'{value}" if formula else value
 
 
 def flat(row: Any) -> dict[str, Any]:
@@ -154,7 +166,8 @@ def write_table(
 ) -> None:
     """Write dataclasses of `rows` as `<name>.csv`, `<name>.md` and, last, `<name>.json` into a folder, each atomically.
 
-    In the CSV file the values of a list stand in one field with spaces between them, and `None` is an empty field.
+    In the CSV file the values of a list stand in one field with spaces between them, `None` is an empty field, and a
+    text that a spreadsheet would take for a formula begins with an apostrophe.
     `more` are further columns, the same in all rows.
     """
     columns = [flat(row) | dict(more or {}) for row in rows]
@@ -162,7 +175,8 @@ def write_table(
     writer = csv.DictWriter(text, fieldnames=list(columns[0]), lineterminator="\n")
     writer.writeheader()
     for row in columns:
-        writer.writerow({key: " ".join(map(str, one)) if isinstance(one, list) else one for key, one in row.items()})
+        texts = {key: " ".join(map(str, one)) if isinstance(one, list) else one for key, one in row.items()}
+        writer.writerow({key: _no_formula(one) for key, one in texts.items()})
     write_text(folder / f"{name}.csv", text.getvalue())
     write_text(folder / f"{name}.md", markdown)
     write_json(folder / f"{name}.json", columns)

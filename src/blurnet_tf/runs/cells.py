@@ -34,6 +34,7 @@ from blurnet_tf.models import LayerWeights, Variant, build_network, layer_weight
 from blurnet_tf.models.classifier import load_classifier
 from blurnet_tf.models.inspection import model_sha256, read_keras_file
 from blurnet_tf.models.zoo import read_weights_file
+from blurnet_tf.reading import read_array
 from blurnet_tf.training.precision import make_deterministic
 
 FORMAT = 4
@@ -348,7 +349,7 @@ def _load_dataset(source_json: str) -> Dataset:
 def _load_mask(path: str, digest: str) -> NDArray[np.float32]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # whoever made the specification has been told of stray pixels
-        mask = np.load(path, allow_pickle=False) if path.endswith(".npy") else load_mask(path)
+        mask = read_array(path) if path.endswith(".npy") else load_mask(path)
     _check_sum(path, digest, mask_sha256(mask))
     return mask
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.checks import shown
 from blurnet_tf.evaluation.records import Record
 from blurnet_tf.files import read_json, write_json
 from blurnet_tf.runs.cells import ImagesSpec
@@ -177,6 +178,9 @@ def read_run(folder: Path) -> StoredRun:
     try:
         content |= {key: tuple(content[key]) for key in ("cells", "floors", "class_names")}
         parts = {"rows": RunRow, "trials": TrialCell}
+        cells = [*content["cells"], *content["floors"], *(one["cell"] for one in content["trials"])]
+        if outside := [cell for cell in cells if Path(cell).name != cell or cell in ("", "..")]:
+            raise TypeError(f"the cell {shown(outside[0])}, which is no folder in {CELLS}")
         run = Run(**content | {name: tuple(part(**one) for one in content[name]) for name, part in parts.items()})
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} must describe a run. Received: {error}. Run the experiment again.") from error

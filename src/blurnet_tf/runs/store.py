@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.evaluation.records import Record, read_records, write_records
 from blurnet_tf.files import atomic_folder, read_json, sha256, write_json
+from blurnet_tf.reading import read_arrays
 from blurnet_tf.runs.cells import CellSpec, Content, compute
 from blurnet_tf.runs.executors import MOST_AT_ONCE, Engine, answer, current
 from blurnet_tf.runs.locks import locked
@@ -41,8 +42,7 @@ class StoredCell:
     @functools.cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Its arrays, such as `perturbation` and `success`. Read when they are asked for: they may be large."""
-        with np.load(self.path / ARRAYS, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        return read_arrays(self.path / ARRAYS)
 
     @property
     def folder(self) -> str:
@@ -144,7 +144,8 @@ def damage(path: Path) -> str:
     if not path.exists():
         return ABSENT
     try:
-        files = read_json(path / PROVENANCE)["files"]
+        known = read_json(path / PROVENANCE)
+        files, _ = known["files"], known["inputs"]
         return ", ".join(name for name in (RECORDS, ARRAYS) if sha256(path / name) != files[name])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return str(error) or type(error).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from blurnet_tf.attacks.masks import bundled, resize_mask
 from blurnet_tf.data.dataset import Dataset
 from blurnet_tf.data.split import Split, read_split, save_split
 from blurnet_tf.files import atomic_path
+from blurnet_tf.reading import read_array
 from blurnet_tf.runs.cells import ImagesSpec, MaskSpec, mask_sha256
 from blurnet_tf.runs.setting import Setting
 from blurnet_tf.signs import class_index
@@ -168,7 +168,7 @@ def store_mask(folder: Path, mask: NDArray[np.float32]) -> MaskSpec:
     """Write a mask into the folder of the results, and return where it is."""
     digest = mask_sha256(mask)
     path = folder / INPUTS / f"mask-{digest[:12]}.npy"
-    if not _holds(digest, lambda: mask_sha256(np.load(io.BytesIO(path.read_bytes()), allow_pickle=False))):
+    if not _holds(digest, lambda: mask_sha256(read_array(path))):
         with atomic_path(path) as temporary:
             np.save(temporary, mask, allow_pickle=False)
     return MaskSpec(path=str(path), sha256=digest)

@@ -15,7 +15,7 @@ import numpy as np
 
 from blurnet_tf.data.split import Split
 from blurnet_tf.defenses import TotalVariation, TVLossCallback
-from blurnet_tf.files import atomic_folder, read_json, sha256, write_json
+from blurnet_tf.files import atomic_folder, check_space, read_json, sha256, write_json
 from blurnet_tf.models import LayerWeights, build_network, layer_weights
 from blurnet_tf.training.losses import SoftmaxTwice
 from blurnet_tf.training.recipes import Recipe, learning_rate
@@ -109,7 +109,10 @@ def _callbacks(
         save_weights_only=True,
         initial_value_threshold=best,
     )
+    # TensorFlow and HDF5 crash on a full disk: weights, two moments of Adam, the best weights, and a copy of all.
+    needed = 8 * sum(weight.nbytes for weight in model.get_weights()) + (1 << 20)
     callbacks = [
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: check_space(state, needed)),
         best_epoch,
         keras.callbacks.CSVLogger(work / _LOG, append=True),
         keras.callbacks.BackupAndRestore(work / "backup"),

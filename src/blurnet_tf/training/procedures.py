@@ -303,6 +303,7 @@ def find_procedure(procedure: str | Procedure) -> Procedure:
     """Return a procedure by its name, or one of your own unchanged; raise ValueError for another name."""
     if isinstance(procedure, Procedure):
         return procedure
-    if procedure not in PROCEDURES:
-        raise ValueError(f"`procedure` must be one of {', '.join(PROCEDURES)}. Received: procedure={procedure!r}")
+    if not isinstance(procedure, str) or procedure not in PROCEDURES:
+        known = ", ".join(PROCEDURES)
+        raise ValueError(f"`procedure` must be one of {known}. Received: procedure={procedure!r}")
     return PROCEDURES[procedure]

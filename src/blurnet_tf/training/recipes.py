@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from blurnet_tf.attacks import from_config
+from blurnet_tf.checks import shown
 from blurnet_tf.models import Variant
 from blurnet_tf.models.variants import find_variant
 from blurnet_tf.training.procedures import PROCEDURES, Plain, Procedure, find_procedure
@@ -167,6 +168,8 @@ def find_row(row: str | Variant) -> tuple[Variant, Procedure]:
     """
     if isinstance(row, Variant):
         return row, Plain()
+    if not isinstance(row, str):
+        raise ValueError(f"`variant` must be the name of a row, or a Variant. Received: {shown(row)}")
     name, plus, procedure = row.partition("+")
     found = find_variant(name), find_procedure(procedure if plus else "plain")
     if name == "rp2_release" and plus:

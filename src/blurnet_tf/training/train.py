@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from blurnet_tf.checks import check_integer, numbers_of, shown
 from blurnet_tf.training.procedures import Plain, Procedure, find_procedure
 
 
@@ -60,8 +61,13 @@ def train(
         ['accuracy', 'loss']
     """
     procedure = find_procedure(procedure)
-    if epochs < 1:
-        raise ValueError(f"`epochs` must be at least 1. Received: epochs={epochs}")
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a Keras model. Received: model={shown(model)}")
+    check_integer("epochs", epochs, 1)
+    check_integer("batch_size", batch_size, 1)
+    images = numbers_of("images", images)
+    if images.ndim != 4 or not len(images):
+        raise ValueError(f"`images` must have the shape (n, H, W, 3) with n > 0. Received: shape={images.shape}")
     labels = _check_labels(labels, len(images))
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8),

@@ -29,7 +29,8 @@ LEAD = (
 )
 PAPERS = ("figure1", "figure2", "figure3", "figure4")
 OURS = ("filters", "variants")
-DAMAGED = (OSError, ValueError, LookupError)
+# What reading a damaged run raises; the last two, because a value of another type may stand in its JSON.
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError)
 RUNS: dict[str, tuple[Callable[[StoredRun], Counted[Any]], str]] = {
     "blackbox": (run_tables.table_1, "There is no transfer experiment yet: `make blackbox` runs it."),
     "whitebox": (run_tables.table_2, "There is no white-box experiment yet: `make whitebox` runs it."),

@@ -1,0 +1,71 @@
+"""Files of others: limits, archives, arrays, pictures, and what is printed of them."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from blurnet_tf.checks import printable, shown
+from blurnet_tf.pictures import decode
+from blurnet_tf.reading import check_archive, most, read_array, read_arrays
+
+
+def test_arrays_come_back(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "x.npz", a=np.arange(3), b=np.array(["ä"]))
+    np.save(tmp_path / "x.npy", np.eye(2))
+    found = read_arrays(tmp_path / "x.npz")
+    assert (found["a"].tolist(), found["b"].tolist()) == ([0, 1, 2], ["ä"])
+    np.testing.assert_array_equal(read_array(tmp_path / "x.npy"), np.eye(2))
+
+
+def test_an_archive_unpacks_to_no_more_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "x.npz", a=np.zeros(1_000_000))
+    assert (tmp_path / "x.npz").stat().st_size < 10_000
+    monkeypatch.setenv("BLURNET_MOST_BYTES", "8000000")
+    for read in (read_arrays, lambda path: check_archive(path, "archive")):
+        with pytest.raises(ValueError, match=r"x\.npz must unpack to at most 8000000 bytes\. Received: 80001\d\d"):
+            read(tmp_path / "x.npz")
+    monkeypatch.delenv("BLURNET_MOST_BYTES")
+    assert len(read_arrays(tmp_path / "x.npz")["a"]) == 1_000_000
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1e9", "٣"])
+def test_a_limit_is_a_positive_integer(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLURNET_MOST_PIXELS", text)
+    with pytest.raises(ValueError, match="BLURNET_MOST_PIXELS must be a positive integer"):
+        most("BLURNET_MOST_PIXELS")
+
+
+def test_what_is_no_array_in_an_archive_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.arange(3))
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as archive:
+        archive.writestr("note.txt", "hello")
+    with pytest.raises(ValueError, match=r"must hold arrays alone\. Received: 'note.txt'"):
+        read_arrays(tmp_path / "x.npz")
+
+
+def test_a_picture_has_no_more_pixels_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    png = cv2.imencode(".png", np.zeros((100, 50, 3), np.uint8))[1].tobytes()
+    assert decode(png, "It").shape == (100, 50, 3)
+    monkeypatch.setenv("BLURNET_MOST_PIXELS", "4999")
+    with pytest.raises(ValueError, match=r"It must have at most 4999 pixels\. Received: 50 x 100"):
+        decode(png, "It")
+
+
+def test_half_a_picture_is_none() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    for end in (".png", ".jpg", ".ppm"):
+        whole = cv2.imencode(end, noise)[1].tobytes()
+        assert decode(whole, "It").shape == (64, 64, 3)
+        with pytest.raises(ValueError, match="It must be a readable PNG, JPEG or PPM image"):
+            decode(whole[: len(whole) // 2], "It")
+
+
+def test_what_is_printed_steers_no_terminal() -> None:
+    assert printable("a\x1b[31mb\tc\nd\u202ee\x00") == "a\\x1b[31mb\tc\nd\\u202ee\\x00"
+    assert printable("x" * 50, most=10) == "xxxxxxxxxx... (50 characters)"
+    assert shown("é" * 500).endswith("... (502 characters)")
