@@ -2,7 +2,9 @@
 
 One sweep runs undisturbed. Then sweeps of the same settings, each from nothing, are killed with SIGKILL at random
 moments, trainings included, and started again until they end; this goes on until there were enough kills. With
-ENGINE=processes:N every second one, drawn by lot, hits a worker, and the sweep must end all the same.
+ENGINE=processes:N every second one, drawn by lot, hits a worker, and the sweep must end all the same. Then an attack,
+an export, the report and the preparation of LISA are stopped as often, by SIGKILL, SIGTERM, SIGHUP and SIGINT, and run
+on a disk that is too small.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 from blurnet_tf.commands.arguments import natural, positive
 from blurnet_tf.files import sha256
 from experiments import cli
+from experiments.interrupted import interrupt
 from experiments.killed import DamageError, check, sweep
 
 MARKER = ".made-by-chaos"
@@ -66,6 +69,8 @@ def main(argv: list[str] | None) -> None:
         print(f"sweep {sweeps}, killed {killed} times: the tables are the same, byte for byte", flush=True)
         shutil.rmtree(folder)
     print(f"{kills} kills in {sweeps} sweeps: no cell lost, no file damaged, every table identical", flush=True)
+    interrupt(root, root / "reference", options.kills, options.seed)
+    print(f"{options.kills} programs stopped: nothing damaged, nothing left behind", flush=True)
 
 
 if __name__ == "__main__":

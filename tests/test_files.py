@@ -265,6 +265,9 @@ def test_whatever_a_full_disk_causes_is_said_to_be_one(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     with pytest.raises(OSError, match=r"No space is left on the disk.*one\b") as caught, writer(tmp_path / "one" / "x"):
         raise RuntimeError("3072 requested and 992 written")
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="No space is left on the disk"), writer(tmp_path / "one" / "x"):
+        raise RuntimeError("SaveV2: /x; No space left on device [Op:SaveV2]")
     assert caught.value.errno == errno.ENOSPC
     assert list((tmp_path / "one").iterdir()) == []
 

@@ -163,6 +163,8 @@ def _saying_what_is_full(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         if not (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+            if os.strerror(errno.ENOSPC) in str(error):  # as TensorFlow has it, which removes what it wrote
+                raise _full(path.parent) from error
             with contextlib.suppress(FileNotFoundError):
                 check_space(path.parent, _LEAST, error)
         raise
@@ -174,7 +176,11 @@ _LEAST = 1 << 20  # bytes: a disk with less is full
 def check_space(folder: Path, needed: int, cause: Exception | None = None) -> None:
     """Raise OSError if a folder's disk has less than so many bytes: some writers crash on a full one."""
     if shutil.disk_usage(folder).free < needed:
-        raise OSError(errno.ENOSPC, "No space is left on the disk", str(folder)) from cause
+        raise _full(folder) from cause
+
+
+def _full(folder: Path) -> OSError:
+    return OSError(errno.ENOSPC, "No space is left on the disk", str(folder))
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
