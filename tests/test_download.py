@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pooch
 import pytest
+import requests
 
 from blurnet_tf.data import rp2_release
 from blurnet_tf.data.download import DownloadError, FetchReport, fetch
 from blurnet_tf.data.rp2_release import ReleaseFile, damaged_files
+from blurnet_tf.fetching import fetch_file
 
 CONTENTS = {"LICENSE": b"license", "masks/a.png": b"mask" * 5000, "victims/1.png": b"one", "victims/2.png": b"two"}
 FILES = tuple(
@@ -251,12 +252,12 @@ def test_interrupted_between_files_and_resumed(server: Server, folder: Path) -> 
 
 
 def test_interrupted_inside_a_file(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(self: object, url: str, output_file: str, pooch: object) -> None:
-        Path(output_file).write_bytes(b"ha")
+    def half(self: object, size: int) -> Iterator[bytes]:
+        yield b"ha"
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pooch.HTTPDownloader, "__call__", half)
+        patch.setattr(requests.Response, "iter_content", half)
         with pytest.raises(KeyboardInterrupt):
             fetch(folder, base_url=server.url, files=FILES)
     assert files_under(folder) == {}
@@ -278,10 +279,10 @@ def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_full_disk(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: object, **options: object) -> None:
+    def full(self: object, size: int) -> Iterator[bytes]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", full)
+    monkeypatch.setattr(requests.Response, "iter_content", full)
     words = (
         rf"^{re.escape(str(folder))} must be a folder that can be read and written. Received: .*Errno {errno.ENOSPC}"
     )
@@ -328,3 +329,13 @@ def test_a_file_that_is_not_the_authors_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     (tmp_path / "b").write_text("something else")
     assert damaged_files(tmp_path, files) == ("b",)  # c is not there: missing, not damaged
+
+
+def test_a_download_has_an_end(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLURNET_MOST_BYTES", "10000")
+    words = of(server.url, "masks/a.png", "it is longer than 10000 bytes").replace(" cannot be fetched: it", "")
+    expect_failure(server.url, folder, words, kept=first(1))
+    monkeypatch.delenv("BLURNET_MOST_BYTES")
+    with pytest.raises(DownloadError, match="takes more than 0 seconds"):
+        fetch_file(f"{server.url}/remote/LICENSE", folder, "x", FILES[0].sha256, way_out="Wait.", longest=0.0)
+    assert files_under(folder) == first(1)

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blurnet_tf.attacks import RP2, SPSA, Colour, MapsTotalVariation, Margin, Palette, RandomColour, Uniform, batches
+from blurnet_tf.attacks import (
+    NPS,
+    RP2,
+    SPSA,
+    Colour,
+    MapsTotalVariation,
+    Margin,
+    Palette,
+    RandomColour,
+    Uniform,
+    batches,
+)
 
 SIZE, CLASSES, N = 8, 6, 6
 RNG = np.random.default_rng(5)
@@ -240,3 +251,8 @@ def test_maps_need_a_functional_model_with_that_layer() -> None:
         attack(convolutional(), IMAGES)
     with pytest.raises(ValueError, match="no layers, because it is no functional Keras model"):
         attack(linear, IMAGES)
+
+
+def test_a_palette_of_thousands_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`palette` must hold at most 128 colours.*Received: 2000"):
+        NPS(np.random.default_rng(0).random((2000, 3)))

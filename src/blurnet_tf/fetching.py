@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
+
+from blurnet_tf.reading import most
 
 
 class DownloadError(RuntimeError):
@@ -12,8 +15,9 @@ class DownloadError(RuntimeError):
 
 
 def fetch_file(
-    url: str, folder: Path, name: str, sha256: str, *, way_out: str, timeout: float = 60.0, retries: int = 2
-) -> Path:
+    url: str, folder: Path, name: str, sha256: str, *, way_out: str, timeout: float = 60.0,
+    longest: float = 3600.0, retries: int = 2,
+) -> Path:  # fmt: skip
     """Fetch a file into a folder, checked, and return its path. One with the right sum is not fetched again.
 
     A redirect to another scheme, such as from https to http, is not followed.
@@ -25,6 +29,7 @@ def fetch_file(
         sha256: Its sum.
         way_out: The last sentence of an error.
         timeout: Seconds to wait for an answer of the server.
+        longest: Seconds that the whole file may take. It may have as many bytes as `BLURNET_MOST_BYTES` says.
         retries: How often it is asked for again after it failed to come or came with a wrong sum.
 
     Raises:
@@ -37,12 +42,26 @@ def fetch_file(
         if response.is_redirect and urlsplit(to := urljoin(url, response.headers["location"])).scheme != scheme:
             raise requests.exceptions.InvalidSchema(f"it sends on to {to}, which is not {scheme}")
 
+    def download(address: str, output: str, _: Any) -> None:
+        limit, end, size = most("BLURNET_MOST_BYTES"), time.monotonic() + longest, 0
+        with (
+            requests.get(address, stream=True, timeout=timeout, hooks={"response": stay}) as response,
+            Path(output).open("wb") as file,
+        ):
+            response.raise_for_status()
+            for chunk in response.iter_content(1 << 16):
+                size += len(chunk)
+                if size > limit or time.monotonic() > end:
+                    reason = f"is longer than {limit} bytes" if size > limit else f"takes more than {longest:g} seconds"
+                    raise DownloadError(f"{url} {reason}. {way_out}")  # another try would be no better
+                file.write(chunk)
+
     scheme = urlsplit(url).scheme
     pooch.get_logger().setLevel("WARNING")  # it tells of each file on the terminal
     files = pooch.create(folder, "", registry={name: sha256}, urls={name: url})
     files.retry_if_failed = retries
     try:
-        return Path(files.fetch(name, downloader=pooch.HTTPDownloader(timeout=timeout, hooks={"response": stay})))
+        return Path(files.fetch(name, downloader=download))
     except requests.HTTPError as error:
         reason = f"the server answered HTTP {error.response.status_code} {error.response.reason}".rstrip()
     except requests.Timeout:

@@ -26,6 +26,9 @@ class Scene(NamedTuple):
     maps: Mapping[str, Any]  # (stickers, n, h, w, channels) by layer: what the model computes of the attacked images
 
 
+MOST_COLOURS = 128  # the distance of two colours is at most 1.73, and 1.73**128 is 3e30
+
+
 @dataclass(frozen=True)
 class Penalty(Part):
     """A term of the objective: `weight`, at least 0, times the call. `term` names it in the history, each name once."""
@@ -100,8 +103,8 @@ class NPS(Penalty):
     """Non-printability score of Sharif et al. 2016, as Eq. 2 has it, summed over the masks of the call.
 
     Attributes:
-        palette: Printable colours (colours, 3) in [0, 1], for example of `load_palette`; or as many such palettes as
-            the call has masks. Stored as nested tuples.
+        palette: Printable colours (colours, 3) in [0, 1], at most 128, for example of `load_palette`; or as many such
+            palettes as the call has masks. Stored as nested tuples.
         mode: "corrected": the printed colour, inside the mask (`nps_corrected`). "original": as in RP2's code
             (`nps_original`), with the weight 1.
 
@@ -125,6 +128,11 @@ class NPS(Penalty):
         for one in palettes:
             if one.ndim != 2 or one.shape[1] != 3 or not one.size or not (one.min() >= 0 and one.max() <= 1):
                 raise ValueError(f"`palette` must have the shape (colours, 3) and lie in [0, 1]. Received: {one.shape}")
+            if len(one) > MOST_COLOURS:
+                raise ValueError(
+                    f"`palette` must hold at most {MOST_COLOURS} colours: the score is a product of the distances to "
+                    f"all of them, which leaves float32. Received: {len(one)}"
+                )
         object.__setattr__(self, "palette", tuple(tuple(map(tuple, one.tolist())) for one in palettes))
 
     def __call__(self, scene: Scene) -> Any:

@@ -65,11 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Any) -> int:
     out: Path = options.out
+    check_folder(out)
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file. Name a folder.")
     if (out / PROVENANCE).is_file() and not options.force:  # any other folder is refused below, --force or not
         raise FileExistsError(f"{out} is there already. Add --force to replace it, or name another folder.")
-    check_folder(out)
     if options.palette is not None and options.nps is None:
         raise ValueError("--palette needs --nps original or --nps corrected. Received: --palette alone")
     with replaced_folder(out, marker=PROVENANCE) as folder:

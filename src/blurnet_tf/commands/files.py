@@ -26,7 +26,9 @@ def check_out(path: Path, suffixes: tuple[str, ...], *, force: bool) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raise OSError unless `path` lies in a folder that may be written to, or that can be made."""
+    """Raise ValueError or OSError unless `path` has a name, and lies in a folder that may be written to, or be made."""
+    if path.name in ("", ".."):
+        raise ValueError(f"--out must name a file or folder to make. Received: {path}")
     nearest = next(parent for parent in path.absolute().parents if parent.exists())
     if not nearest.is_dir():
         raise NotADirectoryError(f"--out must lie in a folder. Received: {path}, where {nearest.name} is a file")
