@@ -7,10 +7,11 @@ from pathlib import Path
 
 from blurnet_tf.commands.arguments import positive
 from blurnet_tf.evaluation import bench
+from blurnet_tf.evaluation.growth import growth
 from blurnet_tf.evaluation.provenance import environment
 from blurnet_tf.files import write_json, write_text
-from blurnet_tf.reporting.bench import figures, machine, markdown
-from blurnet_tf.training.precision import gpu_names
+from blurnet_tf.reporting.bench import figures, growth_table, machine, markdown
+from blurnet_tf.training.precision import gpu_names, resolve
 from experiments import cli
 
 
@@ -19,8 +20,12 @@ def main(argv: list[str] | None) -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--rounds", type=positive, default=5, help="how often each job is timed")
     parser.add_argument("--steps", type=positive, default=5, help="steps of a job in a round")
+    parser.add_argument("--growth", action="store_true", help="instead: how time and memory grow with what is attacked")
     parser.add_argument("--results", type=Path, default=Path("results/bench"), help="folder to write to")
     options = parser.parse_args(argv)
+    if options.growth:
+        _write_growth(options.results)
+        return
     if bench.torch_peers() is None:
         print("PyTorch is not installed, so it is not compared with: pip install 'blurnet-tf[bench]'", flush=True)
     jobs = bench.jobs(options.steps)
@@ -36,6 +41,19 @@ def main(argv: list[str] | None) -> None:
     text = markdown(result)
     write_text(results / "bench.md", text)
     write_json(results / "bench.json", result)
+    print(f"\n{text}\nWritten to {results}/")
+
+
+def _write_growth(results: Path) -> None:
+    precision, reason = resolve("auto")
+    print(reason, flush=True)
+    found = []
+    for one in growth(precision):
+        found.append(one)
+        print(f"{one.load}: {1000 * one.seconds:.0f} ms a step, {one.megabytes} MB", flush=True)
+    text = growth_table(found, precision)
+    write_text(results / "growth.md", text)
+    write_json(results / "growth.json", {"environment": environment(), "rows": [asdict(one) for one in found]})
     print(f"\n{text}\nWritten to {results}/")
 
 

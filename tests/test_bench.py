@@ -16,6 +16,7 @@ from blurnet_tf.data import synthetic
 from blurnet_tf.defenses import TotalVariation
 from blurnet_tf.evaluation import bench
 from blurnet_tf.evaluation import reference as bench_reference
+from blurnet_tf.evaluation.growth import growth
 from blurnet_tf.models import layer_weights, lisa_cnn
 from blurnet_tf.reporting import bench as bench_report
 from blurnet_tf.signs import STOP
@@ -269,3 +270,12 @@ def test_the_documentation_has_the_tables_of_the_program(result: dict[str, Any])
 def test_every_class_but_stop_is_a_target() -> None:
     assert len(bench.TARGETS) == 17
     assert STOP not in bench.TARGETS
+
+
+def test_what_grows_is_measured_in_a_process_of_its_own() -> None:
+    small, large = growth("float32", {"images": (2, 8)})
+    assert (small.load.images, large.load.images, large.load.targets) == (2, 8, 17)
+    assert {type(one.seconds) for one in (small, large)} == {float}
+    assert 100 < small.megabytes < 10_000
+    text = bench_report.growth_table([small, large], "float32")
+    assert "| images: 8  |      8 |      17 |        1 | 32x32 |" in text

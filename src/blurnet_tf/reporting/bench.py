@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from blurnet_tf.evaluation.growth import Growth, Load
 from blurnet_tf.evaluation.provenance import processor
 from blurnet_tf.reporting.tables import markdown_table
 from blurnet_tf.training.precision import CPU_FLAGS, resolve
@@ -70,6 +71,25 @@ def best_peers(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
                 "highest": max(ratios),
             }  # fmt: skip
     return found
+
+
+def growth_table(found: Sequence[Growth], precision: str) -> str:
+    """Return how time and memory grow, as Markdown."""
+    rows = [
+        [
+            f"{one.grows}: {getattr(one.load, one.grows)}", f"{one.load.images}", f"{one.load.targets}",
+            f"{one.load.restarts}", f"{one.load.size}x{one.load.size}", f"{1000 * one.seconds:.0f}",
+            f"{1e9 * one.seconds / _pixels(one.load):.1f}", f"{one.megabytes}",
+        ]
+        for one in found
+    ]  # fmt: skip
+    header = ["what grows", "images", "targets", "restarts", "size", "ms a step", "ns a pixel", "MB at most"]
+    caption = f"RP2 in {precision}, one sticker for all images. A pixel: of each image, for each target and restart."
+    return f"{caption}\n\n{markdown_table(header, rows)}\n"
+
+
+def _pixels(load: Load) -> int:
+    return load.images * load.targets * load.restarts * load.size**2
 
 
 def markdown(result: dict[str, Any]) -> str:
