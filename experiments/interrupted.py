@@ -32,12 +32,17 @@ def interrupt(root: Path, white_box: Path, kills: int, seed: int) -> None:
     for number in range(kills):
         name = sorted(programs)[number % len(programs)]
         by, folder = SIGNALS[number // len(programs) % len(SIGNALS)], root / name
+        before = _hidden(folder)
         found = _run(programs[name], folder, after=moments.uniform(0.5, 1) * seconds[name], by=by)
-        _compare(name, programs[name], folder, expected[name], tidy=by != signal.SIGKILL)
+        if not programs[name].sums(folder).items() <= expected[name].items():
+            raise DamageError(f"{folder} differs from {folder}-undisturbed.")
+        if by != signal.SIGKILL and (left := _hidden(folder) - before):
+            raise DamageError(f"The {name} left {min(left)} when it was stopped with {by.name}.")
         print(f"{name}: {by.name}, {found}: what is there is whole", flush=True)
     for name, program in programs.items():
         _run(program, root / name)
-        _compare(name, program, root / name, expected[name], tidy=True, ended=True)
+        if program.sums(root / name) != expected[name] or _hidden(root / name):
+            raise DamageError(f"{root / name} differs from {root / name}-undisturbed.")
         print(f"{name}: ended, the same as undisturbed", flush=True)
         run_on_a_small_disk(name, program, root / f"{name}-small")
 
@@ -60,12 +65,6 @@ def _run(program: Program, folder: Path, after: float | None = None, by: int = s
     return "ended before"
 
 
-def _compare(
-    name: str, program: Program, folder: Path, expected: dict[str, str], *, tidy: bool, ended: bool = False
-) -> None:
-    found = program.sums(folder)
-    if (ended and found != expected) or not found.items() <= expected.items():
-        raise DamageError(f"{folder} differs from {folder}-undisturbed.")
-    hidden = [path for path in folder.rglob(".*") if path.suffix != ".lock" and path.name != ".locks"]
-    if tidy and ended and hidden:
-        raise DamageError(f"The {name} left {hidden[0]}.")
+def _hidden(folder: Path) -> set[Path]:
+    """Return what is hidden in a folder, but for locks: a program has it while it writes."""
+    return {path for path in folder.rglob(".*") if path.suffix != ".lock" and path.name != ".locks"}

@@ -54,6 +54,7 @@ ONLY_IN: dict[str, set[str]] = {
     "tf2onnx": {"export.saved_model"},
     "pooch": {"fetching", "models.zoo"},
     "requests": {"fetching"},
+    "urllib3": {"fetching"},
     "tensorflow": {
         "attacks",
         "data",

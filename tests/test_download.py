@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
+import urllib3
 
 from blurnet_tf.data import rp2_release
 from blurnet_tf.data.download import DownloadError, FetchReport, fetch
@@ -32,7 +32,8 @@ WAY_OUT = "Files that have arrived stay: run `make data` again, or use DATA=synt
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `contents`; answers 404 to the rest; ends an answer early by `cut`; keeps silent on `silent`.
+    """Serves `contents`; answers 404 to the rest; ends an answer early by `cut`; keeps silent on `silent`; gives a
+    byte now and then on `trickling`, without an end.
 
     The first answer for a path in `once` is 503; a path in `elsewhere` is sent on to that address.
     """
@@ -42,6 +43,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.contents = contents
         self.cut: set[str] = set()
         self.silent: set[str] = set()
+        self.trickling: set[str] = set()
         self.once: set[str] = set()
         self.elsewhere: dict[str, str] = {}
         self.closing = threading.Event()
@@ -67,6 +69,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", self.server.elsewhere[path])
             self.send_header("Content-Length", "0")
             self.end_headers()
+            return
+        if path in self.server.trickling:
+            self.send_response(200)
+            self.end_headers()
+            while not self.server.closing.wait(0.05):
+                self.wfile.write(b"x")
             return
         if path not in self.server.contents:
             self.send_error(404)
@@ -252,12 +260,11 @@ def test_interrupted_between_files_and_resumed(server: Server, folder: Path) -> 
 
 
 def test_interrupted_inside_a_file(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(self: object, size: int) -> Iterator[bytes]:
-        yield b"ha"
+    def half(*_: object, **__: object) -> bytes:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(requests.Response, "iter_content", half)
+        patch.setattr(urllib3.HTTPResponse, "read1", half)
         with pytest.raises(KeyboardInterrupt):
             fetch(folder, base_url=server.url, files=FILES)
     assert files_under(folder) == {}
@@ -279,10 +286,10 @@ def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_full_disk(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: object, size: int) -> Iterator[bytes]:
+    def full(*_: object, **__: object) -> bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(requests.Response, "iter_content", full)
+    monkeypatch.setattr(urllib3.HTTPResponse, "read1", full)
     words = (
         rf"^{re.escape(str(folder))} must be a folder that can be read and written. Received: .*Errno {errno.ENOSPC}"
     )
@@ -336,6 +343,7 @@ def test_a_download_has_an_end(server: Server, folder: Path, monkeypatch: pytest
     words = of(server.url, "masks/a.png", "it is longer than 10000 bytes").replace(" cannot be fetched: it", "")
     expect_failure(server.url, folder, words, kept=first(1))
     monkeypatch.delenv("BLURNET_MOST_BYTES")
-    with pytest.raises(DownloadError, match="takes more than 0 seconds"):
-        fetch_file(f"{server.url}/remote/LICENSE", folder, "x", FILES[0].sha256, way_out="Wait.", longest=0.0)
+    server.trickling.add("remote/LICENSE")
+    with pytest.raises(DownloadError, match=r"takes more than 0\.2 seconds"):
+        fetch_file(f"{server.url}/remote/LICENSE", folder, "x", FILES[0].sha256, way_out="Wait.", longest=0.2)
     assert files_under(folder) == first(1)

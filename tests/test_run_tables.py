@@ -43,7 +43,7 @@ from blurnet_tf.reporting.run_tables import (
 from blurnet_tf.reporting.tables import flat
 from blurnet_tf.runs.run import StoredRun, read_run
 
-SHOWN = EVIL.replace("<", "&lt;")  # in Markdown
+SHOWN = EVIL.replace("<", r"\<")  # in Markdown
 
 
 @pytest.fixture(autouse=True)

@@ -43,20 +43,20 @@ def fetch_file(
             raise requests.exceptions.InvalidSchema(f"it sends on to {to}, which is not {scheme}")
 
     def download(address: str, output: str, _: Any) -> None:
-        limit, end, size = most("BLURNET_MOST_BYTES"), time.monotonic() + longest, 0
+        end, size = time.monotonic() + longest, 0
         with (
             requests.get(address, stream=True, timeout=timeout, hooks={"response": stay}) as response,
             Path(output).open("wb") as file,
         ):
             response.raise_for_status()
-            for chunk in response.iter_content(1 << 16):
+            while chunk := _arrived(response):
                 size += len(chunk)
                 if size > limit or time.monotonic() > end:
                     reason = f"is longer than {limit} bytes" if size > limit else f"takes more than {longest:g} seconds"
                     raise DownloadError(f"{url} {reason}. {way_out}")  # another try would be no better
                 file.write(chunk)
 
-    scheme = urlsplit(url).scheme
+    limit, scheme = most("BLURNET_MOST_BYTES"), urlsplit(url).scheme
     pooch.get_logger().setLevel("WARNING")  # it tells of each file on the terminal
     files = pooch.create(folder, "", registry={name: sha256}, urls={name: url})
     files.retry_if_failed = retries
@@ -74,3 +74,15 @@ def fetch_file(
     except (requests.RequestException, ValueError) as error:  # ValueError: pooch on a wrong sum, which it names
         reason = str(error).rstrip(".")
     raise DownloadError(f"{url} cannot be fetched: {reason}. {way_out}")
+
+
+def _arrived(response: Any) -> bytes:
+    """Return what has arrived since, at most 64 KiB; not later, as `iter_content` would: the clock is looked at."""
+    import requests
+    import urllib3
+
+    try:
+        found: bytes = response.raw.read1(1 << 16, decode_content=True)
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(error) from error
+    return found

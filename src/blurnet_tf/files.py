@@ -104,6 +104,7 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Pa
 
 
 _OLDER = ".older"
+_WRITTEN = "{} is being written by another process. Wait, or name another folder."
 
 
 def _tidy(path: Path, own: Path) -> None:
@@ -115,7 +116,7 @@ def _tidy(path: Path, own: Path) -> None:
             continue
         with _held(left) as free:
             if free is False and not found[1]:
-                raise FileExistsError(f"{path} is being written by another process. Wait, or name another folder.")
+                raise FileExistsError(_WRITTEN.format(path))
             if free and found[1] and not path.exists():
                 left.rename(path)
             elif free:
@@ -149,8 +150,13 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     temporary.mkdir()
     try:
-        with _held(temporary), _saying_what_is_full(path):
-            yield temporary
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(_held(temporary))
+            except FileNotFoundError as error:  # another process took it for one that nobody holds
+                raise FileExistsError(_WRITTEN.format(path)) from error
+            with _saying_what_is_full(path):
+                yield temporary
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)

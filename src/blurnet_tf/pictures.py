@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from blurnet_tf.reading import most
 
@@ -55,14 +55,18 @@ def _check(data: bytes, what: str) -> None:
             picture = Image.open(io.BytesIO(data))
         except Image.DecompressionBombError as error:  # Pillow's own limit, which nobody can raise here
             raise ValueError(f"{what} must have fewer pixels. Received: {error}") from error
-        except Exception as error:  # of many kinds
+        except UnidentifiedImageError as error:
             raise ValueError(f"{must}. Received: another kind of file") from error
+        except Exception as error:  # of many kinds
+            raise ValueError(f"{must}. Received: {error}") from error
         with picture:
             check_pixels(what, *picture.size)
             try:
                 if picture.format == "PNG":
-                    picture.verify()  # checksums
-                elif picture.format == "JPEG":
+                    picture.verify()  # checksums, which `load` does not look at
+                    with Image.open(io.BytesIO(data)) as again:
+                        again.load()
+                else:
                     picture.load()  # the only way to see that it is cut short
             except Exception as error:
                 said = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -91,7 +91,7 @@ def _call(entry: Entry, folder: Path, chance: random.Random) -> tuple[str, str, 
     """Return "refused" or "accepted", what is wrong, and what was said."""
     said, errors = io.StringIO(), io.StringIO()
     kind, fault = "accepted", ""
-    with _at_most(SECONDS), warnings.catch_warnings():
+    with _at_most(SECONDS), warnings.catch_warnings(), _underneath() as libraries:
         warnings.simplefilter("ignore")
         try:
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors):
@@ -113,7 +113,25 @@ def _call(entry: Entry, folder: Path, chance: random.Random) -> tuple[str, str, 
                 fault = f"raised TypeError: {_noted(error)}"
         except Exception as error:
             kind, fault = "refused", f"raised {type(error).__name__}: {_noted(error)}"
+    if not fault and (printed := re.search(r".*(Traceback|\[ERROR).*", libraries[0])):
+        fault = f"a library printed {printed[0][:200]!r}"
     return kind, fault, said.getvalue() + errors.getvalue()
+
+
+@contextlib.contextmanager
+def _underneath() -> Iterator[list[str]]:
+    """Catch what libraries in C print to the error output of the process; it is in the list when the block ends."""
+    found = [""]
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield found
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            found[0] = file.read().decode("utf-8", "replace")
 
 
 def _noted(error: Exception) -> str:

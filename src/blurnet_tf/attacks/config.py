@@ -37,17 +37,21 @@ class Part:
 
         @functools.wraps(own)
         def checked(self: Any) -> None:
+            outermost = type(self).__post_init__ is checked  # what a class further out converts is not converted yet
             try:
                 own(self)
             except (AttributeError, TypeError):  # it compared or converted what is of another type
-                check_types(self)
+                if outermost:
+                    check_types(self)
                 raise
-            check_types(self)
+            if outermost:
+                check_types(self)
 
         cls.__post_init__ = checked  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
-        check_types(self)
+        if type(self).__post_init__ is Part.__post_init__:
+            check_types(self)
 
     def to_config(self) -> dict[str, Any]:
         """Return the class's name and each field, in JSON types only; `from_config` makes an equal object of them.
@@ -130,10 +134,12 @@ def from_config(config: Mapping[str, Any]) -> Any:
         >>> from_config(RP2(steps=20).to_config()) == RP2(steps=20)
         True
     """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"`config` must be the settings of an attack or a part. Received: {shown(config)}")
     key = "kind" if "kind" in config else "attack"  # a part may have a field `attack`
     settings = {name: _decode(value) for name, value in config.items() if name != key}
     name = config.get(key)
-    if name not in _REGISTERED:
+    if not isinstance(name, str) or name not in _REGISTERED:
         raise ValueError(
             f"`config` must be of {', '.join(sorted(_REGISTERED))} or of a class with @register. Received: {name!r}"
         )

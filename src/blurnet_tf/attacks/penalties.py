@@ -12,6 +12,7 @@ import tensorflow as tf
 from blurnet_tf.attacks.config import Part, register
 from blurnet_tf.attacks.inputs import check_number
 from blurnet_tf.attacks.transforms import masked
+from blurnet_tf.checks import numbers_of
 from blurnet_tf.numerics import TINY, lp_norm, total_variation
 
 
@@ -124,7 +125,7 @@ class NPS(Penalty):
             raise ValueError(f"`mode` must be one of 'original', 'corrected'. Received: mode={self.mode!r}")
         palette = self.palette
         several = isinstance(palette, (list, tuple)) and len(palette) > 0 and np.ndim(palette[0]) == 2
-        palettes = [np.asarray(one, np.float32) for one in (palette if several else [palette])]
+        palettes = [numbers_of("palette", one) for one in (palette if several else [palette])]
         for one in palettes:
             if one.ndim != 2 or one.shape[1] != 3 or not one.size or not (one.min() >= 0 and one.max() <= 1):
                 raise ValueError(f"`palette` must have the shape (colours, 3) and lie in [0, 1]. Received: {one.shape}")

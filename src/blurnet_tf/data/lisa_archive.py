@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from blurnet_tf.files import check_file
 from blurnet_tf.reading import check_unpacked
 
 ANNOTATIONS = "allAnnotations.csv"
@@ -69,9 +70,10 @@ def opened(root: Path) -> Iterator[Folder | Zip]:
         return
     if not root.exists():
         raise FileNotFoundError(f"{root} is not there: name the folder of the LISA download, or its zip.")
+    check_file(root)
     try:
         archive = zipfile.ZipFile(root)
-    except zipfile.BadZipFile as error:
+    except READ_ERRORS as error:
         raise ValueError(f"{root} must be a folder or a readable zip archive. Received: {error}") from error
     with archive:
         yield Zip(root, archive)

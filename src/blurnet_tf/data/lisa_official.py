@@ -26,7 +26,7 @@ from blurnet_tf.data.folder import resize
 from blurnet_tf.data.lisa import SIZE, Prepared, split_column, write_prepared
 from blurnet_tf.data.lisa_archive import ANNOTATIONS, READ_ERRORS, Folder, Zip, opened
 from blurnet_tf.data.lisa_report import Fault, Report
-from blurnet_tf.files import atomic_path, sha256, write_text
+from blurnet_tf.files import atomic_path, read_json, sha256, write_text
 from blurnet_tf.pictures import check_pixels
 
 _CORNERS = ("Upper left corner X", "Upper left corner Y", "Lower right corner X", "Lower right corner Y")
@@ -252,7 +252,7 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
 def _up_to_date(path: Path, notes: Path, made_from: str) -> Report | None:
     """Return the report of the prepared file if it is the one that would be made."""
     try:
-        content = json.loads(notes.read_text(encoding="utf-8"))
+        content = read_json(notes)
         if (content["format"], content["made_from"], content["sha256"]) != (_FORMAT, made_from, sha256(path)):
             return None
         report = content["report"]

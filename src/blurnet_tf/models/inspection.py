@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from blurnet_tf.checks import printable
@@ -56,7 +57,8 @@ def read_saved_model(path: Path, *, trust: bool = False) -> Any:
     for part in path.rglob("*"):
         if not part.is_dir():
             check_file(part)
-    unsafe = [] if trust else unsafe_operations(_read_proto(path))
+    content = _read_proto(path)
+    unsafe = [] if trust else unsafe_operations(content)
     if unsafe:
         raise ValueError(
             f"Model {path} may do more than compute: it has the operations {printable(', '.join(unsafe))}. If you "
@@ -64,6 +66,8 @@ def read_saved_model(path: Path, *, trust: bool = False) -> Any:
         )
     check_provenance(path)
     try:
+        if (fingerprint := path / "fingerprint.pb").is_file():  # a damaged one costs TensorFlow a traceback
+            FingerprintDef().ParseFromString(fingerprint.read_bytes())
         return tf.saved_model.load(str(path))
     except Exception as error:  # protobuf, TensorFlow and Python each have errors of their own for damaged files
         raise _damaged(path, "SavedModel that TensorFlow", error) from error
@@ -79,11 +83,14 @@ def endpoints(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     def described(values: Mapping[str, Any]) -> dict[str, str]:
         return {name: _described(info.dtype, info.tensor_shape) for name, info in sorted(values.items())}
 
-    return {
-        name: {"inputs": described(signature.inputs), "outputs": described(signature.outputs)}
-        for name, signature in sorted(signatures.items())
-        if name != "__saved_model_init_op"
-    }
+    try:
+        return {
+            name: {"inputs": described(signature.inputs), "outputs": described(signature.outputs)}
+            for name, signature in sorted(signatures.items())
+            if name != "__saved_model_init_op"
+        }
+    except (TypeError, ValueError) as error:  # a type that TensorFlow does not know, or a shape that is none
+        raise _damaged(path, "SavedModel that TensorFlow", error) from error
 
 
 def unsafe_in(path: Path) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from blurnet_tf.checks import check_integer
 from blurnet_tf.defenses import BoundedVotes, KernelTotalVariation
@@ -78,7 +79,7 @@ def build_network(
     if seed is not None:
         check_integer("seed", seed, 0)
     sides = tuple(image_size) if isinstance(image_size, (tuple, list)) else ()
-    if len(sides) != 2 or not all(isinstance(side, int) and side >= network.smallest for side in sides):
+    if len(sides) != 2 or not all(isinstance(side, (int, np.integer)) and side >= network.smallest for side in sides):
         raise ValueError(
             f"`image_size` must be a height and a width of at least {network.smallest}, of which the convolutions "
             f"leave a pixel. Received: image_size={image_size!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _COMPUTING = {
@@ -19,6 +19,7 @@ _COMPUTING = {
         Prod Qr QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4 QuantizeV2 RFFT RFFT2D
         RFFT3D Range Real RealDiv Reciprocal RightShift Rint Round Rsqrt SelfAdjointEigV2 Sign Sin Sinh Sqrt
         Square SquaredDifference Sub Sum Svd Tan Tanh TruncateDiv TruncateMod Xdivy Xlog1py Xlogy Zeta
+        AccumulateNV2 Lu
     """,
     "comparison and choice": """
         All Any ApproximateEqual Assert Equal Greater GreaterEqual InTopK InTopKV2 Less LessEqual NotEqual
@@ -38,6 +39,7 @@ _COMPUTING = {
         TensorListSetItem TensorListSplit TensorListStack TensorScatterAdd TensorScatterMax TensorScatterMin
         TensorScatterSub TensorScatterUpdate TensorStridedSliceUpdate Tile Transpose ConjugateTranspose Unpack
         UnravelIndex UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd UnsortedSegmentSum ZerosLike
+        EmptyTensorList ExtractVolumePatches
     """,
     "layers and their gradients": """
         AvgPool AvgPool3D AvgPool3DGrad AvgPoolGrad BiasAdd BiasAddGrad Conv2D Conv2DBackpropFilter
@@ -48,7 +50,8 @@ _COMPUTING = {
         LeakyReluGrad LogSoftmax MaxPool MaxPool3D MaxPool3DGrad MaxPoolGrad MaxPoolGradV2 MaxPoolV2
         MaxPoolWithArgmax PreventGradient Relu Relu6 Relu6Grad ReluGrad RsqrtGrad Selu SeluGrad Sigmoid
         SigmoidGrad Softmax SoftmaxCrossEntropyWithLogits Softplus SoftplusGrad Softsign SoftsignGrad
-        SparseSoftmaxCrossEntropyWithLogits SqrtGrad StopGradient TanhGrad
+        SparseSoftmaxCrossEntropyWithLogits SqrtGrad StopGradient TanhGrad Conv Conv2DBackpropFilterV2
+        Conv2DBackpropInputV2
     """,
     "images": """
         AdjustContrastv2 AdjustHue AdjustSaturation CombinedNonMaxSuppression CropAndResize
@@ -56,14 +59,15 @@ _COMPUTING = {
         ExtractJpegShape HSVToRGB ImageProjectiveTransformV2 ImageProjectiveTransformV3 NonMaxSuppressionV3
         NonMaxSuppressionV4 NonMaxSuppressionV5 RGBToHSV ResizeArea ResizeBicubic ResizeBicubicGrad
         ResizeBilinear ResizeBilinearGrad ResizeNearestNeighbor ResizeNearestNeighborGrad ScaleAndTranslate
-        ScaleAndTranslateGrad
+        ScaleAndTranslateGrad CropAndResizeGradBoxes EncodeJpegVariableQuality
     """,
     "chance": """
         Multinomial RandomShuffle RandomStandardNormal RandomUniform RandomUniformInt StatelessMultinomial
         StatelessRandomGetAlg StatelessRandomGetKeyCounter StatelessRandomNormal StatelessRandomNormalV2
         StatelessRandomUniform StatelessRandomUniformFullIntV2 StatelessRandomUniformInt
         StatelessRandomUniformIntV2 StatelessRandomUniformV2 StatelessShuffle StatelessTruncatedNormal
-        StatelessTruncatedNormalV2 TruncatedNormal
+        StatelessTruncatedNormalV2 TruncatedNormal RandomGamma RngReadAndSkip StatefulUniform
+        StatelessRandomGammaV2 StatelessRandomGammaV3 StatelessRandomGetKeyCounterAlg
     """,
     "words": """
         AsString DecodeBase64 DecodeRaw EncodeBase64 ReduceJoin RegexFullMatch RegexReplace StaticRegexFullMatch
@@ -86,11 +90,17 @@ such as `ImmutableConst`, `PrintV2` and `GenerateVocabRemapping`.
 """
 
 
+_SAVING: frozenset[str] = frozenset(
+    {"DisableCopyOnRead", "MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"}
+)
+"""What the functions of the saver hold beside operations that compute."""
+
+
 def unsafe_operations(content: Any) -> list[str]:
     """Return the operations of a SavedModel that are not known to compute only, sorted.
 
-    Those of the saver, which every SavedModel has and which run only when somebody saves it again, do not count, unless
-    something else calls them.
+    Those of the functions of TensorFlow 2's saver do not count, which every SavedModel has and which run only when
+    somebody saves it again. A SavedModel in the format of TensorFlow 1 has them outside of functions, where they count.
 
     Args:
         content: The protocol buffer `SavedModel`.
@@ -99,25 +109,42 @@ def unsafe_operations(content: Any) -> list[str]:
 
 
 def _unsafe(graph: Any) -> Iterator[str]:
-    saver = graph.saver_def
-    names = {name.partition(":")[0] for name in (saver.save_tensor_name, saver.restore_op_name) if name}
-    nodes = [node for node in graph.graph_def.node if node.name not in names]
-    library = graph.graph_def.library
-    called = set(_called(nodes)) | set(graph.object_graph_def.concrete_functions)
-    called |= {gradient.gradient_func for gradient in library.gradient}
-    called |= {gradient.gradient_func for gradient in library.registered_gradients}
-    functions = {function.signature.name: function for function in library.function}
-    savers = set(_called(node for node in graph.graph_def.node if node.name in names))
-    savers -= called.union(*(_called(function.node_def) for function in functions.values()))
-    for nodes_of in (nodes, *(function.node_def for name, function in functions.items() if name not in savers)):
-        yield from (node.op for node in nodes_of if node.op not in COMPUTING and node.op not in functions)
+    functions = {function.signature.name: function for function in graph.graph_def.library.function}
+    savers = _savers(graph, functions)
+    for node in graph.graph_def.node:
+        if node.op not in COMPUTING and node.op not in functions:
+            yield node.op
+    for name, function in functions.items():
+        known = COMPUTING | _SAVING if name in savers else COMPUTING
+        yield from (node.op for node in function.node_def if node.op not in known and node.op not in functions)
 
 
-def _called(nodes: Iterable[Any]) -> Iterator[str]:
-    """Yield the names of the functions that nodes call."""
-    for node in nodes:
-        yield node.op  # a function may stand there like an operation
-        for value in node.attr.values():
-            if value.HasField("func"):
-                yield value.func.name
-            yield from (function.name for function in value.list.func)
+def _savers(graph: Any, functions: Mapping[str, Any]) -> set[str]:
+    """Return the functions of the saver that nothing else names: none for TensorFlow 1, whose loader runs them."""
+    if not graph.HasField("object_graph_def"):
+        return set()
+    saver, objects, library = graph.saver_def, graph.object_graph_def, graph.graph_def.library
+    calls = {name.partition(":")[0] for name in (saver.save_tensor_name, saver.restore_op_name) if name}
+    found = {node.attr["f"].func.name for node in graph.graph_def.node if node.name in calls}
+    named = set(objects.concrete_functions)
+    for one in objects.nodes:
+        named |= {*one.function.concrete_functions, one.bare_concrete_function.concrete_function_name}
+    for gradient in (*library.gradient, *library.registered_gradients):
+        named.add(gradient.gradient_func)
+    for node in graph.graph_def.node:
+        called = list(_called(node))
+        if node.name in calls and called.count(node.attr["f"].func.name) == 1:
+            called.remove(node.attr["f"].func.name)  # what makes it one of the saver
+        named.update(called)
+    for function in functions.values():
+        named.update(name for node in function.node_def for name in _called(node))
+    return found - named
+
+
+def _called(node: Any) -> Iterator[str]:
+    """Yield the names of the functions that a node, or a function that it names, is given."""
+    yield getattr(node, "op", "")  # a function may stand there like an operation
+    for value in node.attr.values():
+        for function in (*([value.func] if value.HasField("func") else ()), *value.list.func):
+            yield function.name
+            yield from _called(function)

@@ -7,11 +7,13 @@ import dataclasses
 import functools
 import io
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from blurnet_tf.checks import printable
 from blurnet_tf.evaluation.metrics import Spread
 from blurnet_tf.files import write_json, write_text
 from blurnet_tf.reporting.paper import Figures
@@ -126,14 +128,20 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str
 
 
 def _plain(text: str) -> str:
-    """Return a cell or caption of Markdown in which nothing is markup: names of models and classes come from others."""
-    return " ".join(text.split("\n")).replace("|", "\\|").replace("<", "&lt;")
+    """Return a cell or caption of Markdown: no name of others becomes HTML, a link or a column of its own."""
+    one_line = printable(re.sub(r"\s", " ", text), sys.maxsize)
+    return re.sub(r"[\\|]|<(?=[a-zA-Z!/?])|\](?=[(:\[])", lambda found: f"\\{found[0]}", one_line)
 
 
 def _no_formula(value: Any) -> Any:
-    """Return a value of a CSV file that a spreadsheet takes for no formula; numbers may begin with a minus."""
-    formula = isinstance(value, str) and re.match(r"[=+@\t\r]|-(?![0-9.])", value)
-    return f"'{value}" if formula else value
+    """Return a value of a CSV file that a spreadsheet takes for no formula, without control characters."""
+    if not isinstance(value, str):
+        return value
+    value = printable(value, sys.maxsize)
+    return f"'{value}" if re.match(r"[=+@\t-]", value) and not _NUMBERS.fullmatch(value) else value
+
+
+_NUMBERS = re.compile(r"[-+.0-9e]+( [-+.0-9e]+)*")  # a list stands in one field, with spaces between
 
 
 def flat(row: Any) -> dict[str, Any]:
