@@ -58,12 +58,12 @@ def kernel_roughness(model: keras.Model) -> dict[str, float]:
     """Return how rough the kernels of the first layer of a `lisa_cnn` are.
 
     `kernel_total_variation` is Eq. 4 of each window, summed over inputs and outputs; the relative one is that divided
-    by the sum of ``|W|``; `kernel_high_pass` is the share of the kernels' energy beyond `spectra.RADIUS`, without
-    means.
+    by the sum of ``|W|``; `kernel_high_pass` is the share of the kernels' energy beyond `spectra.RADIUS`. Their means
+    count, because a flat kernel is a low pass, a box filter: what it has beside its mean is rounding.
     """
     kernel = np.asarray(keras.ops.convert_to_numpy(model.get_layer("conv1").kernel), np.float64)
     variation = float(keras.ops.convert_to_numpy(kernel_total_variation(kernel)))
-    power = frequency_response(kernel - kernel.mean(axis=(0, 1)), size=32) ** 2
+    power = frequency_response(kernel, size=32) ** 2
     return {
         "kernel_total_variation": variation,
         "kernel_relative_total_variation": variation / float(np.abs(kernel).sum()),

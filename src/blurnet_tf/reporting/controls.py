@@ -31,7 +31,7 @@ NOTE = (
 MAPS_NOTE = (
     "TV: Eq. 4 of the first layer's maps, the mean over held-out images and channels; TV/|F|: over the sum of |F|. "
     "Kernel TV: of the first layer's weights; /|W|: divided by the sum of |W|; high-pass: the share of the weights' "
-    "energy above a quarter of a cycle a pixel, without their means."
+    "energy above a quarter of a cycle a pixel."
 )
 MEASURES = {
     "kernel_high_pass": "the high-pass share of the first layer's weights",
@@ -109,22 +109,29 @@ def control_table(stored: StoredRun) -> Counted[ControlRow]:
 
 
 def correlations(rows: Sequence[ControlRow]) -> list[str]:
-    """Return a sentence for each measure of the first layer: how it goes with success across the rows."""
+    """Return a sentence for each measure of the first layer: how it goes with success across the rows.
+
+    The rows that were trained plainly are also taken alone: a procedure changes the success of all of them at once.
+    """
     # A filter of the image stands before a first layer that has a row already.
     known = [row for row in rows if row.union is not None and row.name not in INPUT_VARIANTS]
-    if len(known) < 3:
-        return []
-    union = [row.union.mean for row in known if row.union]
+    plain = [row for row in known if "+" not in row.name]
     sentences = []
     for field, words in MEASURES.items():
-        values = [getattr(row, field).mean for row in known]
-        if len(set(values)) > 1 < len(set(union)):
-            found = stats.spearmanr(values, union)
-            sentences.append(
-                f"Rank correlation of {words} with the union, over {len(known)} rows: {found.statistic:.2f} "
-                f"(p = {found.pvalue:.2g})."
-            )
+        found = [_rank_correlation(some, field, which) for some, which in ((known, "rows"), (plain, "plain rows"))]
+        if told := [one for one in found if one][: 2 if len(plain) < len(known) else 1]:
+            sentences.append(f"Rank correlation of {words} with the union, over {' and over '.join(told)}.")
     return sentences
+
+
+def _rank_correlation(rows: Sequence[ControlRow], field: str, which: str) -> str:
+    """Return the correlation over some rows in words; "" if they are too few, or all alike."""
+    union = [row.union.mean for row in rows if row.union]
+    values = [getattr(row, field).mean for row in rows]
+    if len(rows) < 3 or len(set(values)) < 2 or len(set(union)) < 2:
+        return ""
+    found = stats.spearmanr(values, union)
+    return f"{len(rows)} {which}: {found.statistic:.2f} (p = {found.pvalue:.2g})"
 
 
 def spread_cell(value: Spread | None, *, scale: float = 100, digits: int = 1) -> Cell:
