@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,11 +159,15 @@ def test_chaos_does_not_wait_for_kills_that_come_too_late(
             (folder / name).write_text("{}")
         return killed
 
+    stopped: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(chaos, "interrupt", lambda *given: stopped.append(given))
     monkeypatch.setattr(chaos, "sweep", sweep)
     monkeypatch.setattr(chaos.time, "perf_counter", lambda: clock[0])
     chaos.main(["--kills", "20", "--results", str(tmp_path / "chaos")])
     said = capsys.readouterr().out
-    assert "20 kills in" in said.splitlines()[-1]
+    assert "20 kills in" in said.splitlines()[-2]
+    root = (tmp_path / "chaos").resolve()
+    assert stopped == [(root, root / "reference", 20, 0)]
     assert ("of a worker" in said) == workers
     assert len(runs) < 50
     assert runs[0] is None
