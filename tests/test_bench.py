@@ -16,7 +16,7 @@ from blurnet_tf.data import synthetic
 from blurnet_tf.defenses import TotalVariation
 from blurnet_tf.evaluation import bench
 from blurnet_tf.evaluation import reference as bench_reference
-from blurnet_tf.evaluation.growth import growth
+from blurnet_tf.evaluation.growth import GROWING, growth
 from blurnet_tf.models import layer_weights, lisa_cnn
 from blurnet_tf.reporting import bench as bench_report
 from blurnet_tf.signs import STOP
@@ -264,7 +264,10 @@ def test_the_documentation_has_the_tables_of_the_program(result: dict[str, Any])
 
     settings = {"targets": len(bench.TARGETS), "batch": bench.BATCH, "size": bench.SIZE}
     written = bench_report.markdown(result | {"settings": result["settings"] | settings})
-    assert shape((ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")) == shape(written)
+    page, growth_of_it = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8").split("## Growth")
+    assert shape(page) == shape(written)
+    loads = [(name, value) for name, values in GROWING.items() for value in values]
+    assert [title for (title,) in shape(growth_of_it)[1:]] == [f"{name}: {value}" for name, value in loads]
 
 
 def test_every_class_but_stop_is_a_target() -> None:

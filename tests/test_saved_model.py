@@ -96,7 +96,7 @@ def test_after_an_error_the_older_export_stays(
         raise OSError("No space left on device")
 
     monkeypatch.setattr("tf2onnx.convert.from_function", full)
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(OSError, match="No space"):
         export(baseline, copied, formats=["onnx"])
     assert {path: path.stat().st_mtime_ns for path in copied.rglob("*")} == before
     assert list(tmp_path.iterdir()) == [copied]
