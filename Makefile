@@ -130,7 +130,7 @@ scaling: $(INSTALLED)  ## Simulate how the time of a full grid falls with the nu
 fuzz: $(and $(INSTALLED),$(VENV)/.installed-test)  ## Try damaged and hostile inputs on every entry point; see SECURITY.md
 	@$(PY) -m tests.fuzz $(ARGS)
 chaos: $(INSTALLED)  ## Kill the white-box sweep KILLS times at random, resume it, compare the tables
-	@$(PY) -m experiments.chaos --kills $(KILLS) $(ARGS) --results $(RESULTS)/chaos
+	@$(PY) -m tests.chaos --kills $(KILLS) $(ARGS) --results $(RESULTS)/chaos
 
 data: $(INSTALLED)  ## Fetch the RP2 release into DATA_DIR, checked; with LISA_ROOT=, prepare LISA there instead
 	@$(PY) -m experiments.data $(call option,LISA_ROOT,lisa-root) --data-dir $(DATA_DIR) $(ARGS)

@@ -324,7 +324,7 @@ def test_figures_attack_only_if_nothing_is_stored(project: Project) -> None:
 
 
 def test_chaos_and_reproduction_are_told_what_to_do(project: Project) -> None:
-    assert project.make("chaos", "VENV=") == ["-m experiments.chaos --kills 20 --results results/chaos"]
+    assert project.make("chaos", "VENV=") == ["-m tests.chaos --kills 20 --results results/chaos"]
     (call,) = project.make("reproduction", "VENV=", "RUN=baseline tv_1e-4")
     assert call.endswith("--run baseline tv_1e-4 --results results/reproduction")
 

@@ -16,7 +16,9 @@ import pytest
 from blurnet_tf.evaluation.records import read_records
 from blurnet_tf.runs import read_run
 from blurnet_tf.training.recipes import PRESETS
-from experiments import chaos, killed, whitebox
+from experiments import whitebox
+from tests.chaos import __main__ as chaos
+from tests.chaos import killed
 from tests.makefile import told
 
 pytestmark = pytest.mark.slow

@@ -13,9 +13,9 @@ INT32_MAX = 2**31 - 1
 
 def check_integer(name: str, value: Any, least: int, most: int = INT32_MAX) -> None:
     """Raise ValueError unless `value` is an integer of that range; `name` is what the caller calls it."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
-        large = not isinstance(value, bool) and isinstance(value, (int, np.integer)) and value > most
-        wanted = f"from {least} to {most}" if large else f"of at least {least}"
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not (whole and least <= value <= most):
+        wanted = f"from {least} to {most}" if whole and value > most else f"of at least {least}"
         raise ValueError(f"`{name}` must be an integer {wanted}. Received: {name}={value!r}")
 
 
@@ -46,6 +46,11 @@ def check_callable(name: str, value: Any) -> None:
 def are_probabilities(answers: NDArray[np.floating]) -> bool:
     """Whether answers of a model (n, classes) look like those of a softmax: none below 0, and the sums are 1."""
     return bool(answers.min() >= 0 and np.allclose(answers.sum(axis=1), 1.0, atol=1e-3))
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says; its kind, if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def shown(value: Any, most: int = 120) -> str:

@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from blurnet_tf.checks import first_line
 from blurnet_tf.reading import most
 
 
 def decode(data: bytes, what: str, mode: int = cv2.IMREAD_COLOR) -> NDArray[Any]:
     """Return a picture as OpenCV decodes it: (H, W, 3) in the order blue, green, red; or as `mode` says.
+
+    `check_picture` and `decode_checked` are its two steps, for a picture that is decoded in several modes.
 
     A PNG file with a wrong checksum and a JPEG file that is cut short are refused; OpenCV would give half a picture.
 
@@ -27,7 +30,12 @@ def decode(data: bytes, what: str, mode: int = cv2.IMREAD_COLOR) -> NDArray[Any]
     Raises:
         ValueError: It is no picture, is damaged, or has more pixels than `BLURNET_MOST_PIXELS`.
     """
-    _check(data, what)
+    check_picture(data, what)
+    return decode_checked(data, what, mode)
+
+
+def decode_checked(data: bytes, what: str, mode: int = cv2.IMREAD_COLOR) -> NDArray[Any]:
+    """Return a picture that `check_picture` let pass; arguments and errors as for `decode`."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error as error:
@@ -46,7 +54,7 @@ def check_pixels(what: str, width: int, height: int) -> None:
         )
 
 
-def _check(data: bytes, what: str) -> None:
+def check_picture(data: bytes, what: str) -> None:
     """Raise ValueError unless the header and, as far as they are cheap to see, the bytes of a picture are whole."""
     must = f"{what} must be a readable PNG, JPEG or PPM image"
     with warnings.catch_warnings():
@@ -69,5 +77,4 @@ def _check(data: bytes, what: str) -> None:
                 else:
                     picture.load()  # the only way to see that it is cut short
             except Exception as error:
-                said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise ValueError(f"{must}. Received: {said}") from error
+                raise ValueError(f"{must}. Received: {first_line(error)}") from error

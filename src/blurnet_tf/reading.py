@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.checks import first_line
 from blurnet_tf.files import check_file
 
 LIMITS: dict[str, int] = {"BLURNET_MOST_BYTES": 4 << 30, "BLURNET_MOST_PIXELS": 1 << 26}
@@ -106,4 +107,4 @@ def _said(error: Exception) -> str:
     """Return what kind of error it is, and the first line of what it says, but not NumPy's advice to unpickle."""
     if "pickle" in str(error):
         return "another kind of file"
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason given'])[0][:300]}"
+    return f"{type(error).__name__}: {first_line(error)[:300]}"

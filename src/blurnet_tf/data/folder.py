@@ -15,7 +15,7 @@ from PIL import Image
 
 from blurnet_tf.checks import printable, shown
 from blurnet_tf.data.split import Split
-from blurnet_tf.pictures import decode
+from blurnet_tf.pictures import check_picture, decode_checked
 from blurnet_tf.reading import rows_of
 from blurnet_tf.signs import class_index
 
@@ -93,9 +93,10 @@ def read_image(path: str | os.PathLike[str], *, size: tuple[int, int] | None = N
     if not path.is_file():
         raise FileNotFoundError(f"Image {path} is no file. Give the path of a PNG, JPEG or PPM image.")
     data = path.read_bytes()
-    raw = decode(data, str(path), cv2.IMREAD_UNCHANGED)
+    check_picture(data, str(path))
+    raw = decode_checked(data, str(path), cv2.IMREAD_UNCHANGED)
     # Decoded again: this mode makes grey images RGB, drops alpha and turns a photograph as its EXIF data says.
-    colours = decode(data, str(path))
+    colours = decode_checked(data, str(path))
     if raw.dtype != np.uint8:
         raise ValueError(f"{path} must have 8 bits a channel. Received: {raw.dtype}")
     if raw.ndim == 3 and raw.shape[2] == 4 and raw[..., 3].min() < 255:

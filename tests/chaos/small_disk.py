@@ -1,4 +1,4 @@
-"""A program on a disk that is too small for what it writes. Part of `experiments.chaos`."""
+"""A program on a disk that is too small for what it writes. Part of `make chaos`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 from experiments import cli
-from experiments.killed import DamageError
-from experiments.programs import Program
+from tests.chaos.killed import DamageError
+from tests.chaos.programs import Program
 
 MOUNT = 'mount -t tmpfs -o size="$1" small "$2" && shift 2 && "$@"'
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from blurnet_tf.commands.arguments import natural, positive
 from blurnet_tf.files import sha256
 from experiments import cli
-from experiments.interrupted import interrupt
-from experiments.killed import DamageError, check, sweep
+from tests.chaos.interrupted import interrupt
+from tests.chaos.killed import DamageError, check, sweep
 
 MARKER = ".made-by-chaos"
 TABLES = ("table2.csv", "table2.json", "table2.md", "figure4.png", "figure4.svg")

@@ -1,4 +1,4 @@
-"""A white-box sweep in a process that is killed, and what must be whole after that. Part of `experiments.chaos`."""
+"""A white-box sweep in a process that is killed, and what must be whole after that. Part of `make chaos`."""
 
 from __future__ import annotations
 

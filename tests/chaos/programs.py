@@ -1,4 +1,4 @@
-"""The programs that `experiments.interrupted` stops: their commands, and what they must have written in the end."""
+"""The programs that `tests.chaos.interrupted` stops: their commands, and what they must have written in the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that are stopped by a signal at a random moment, or by a full disk. Part of `experiments.chaos`."""
+"""Programs that are stopped by a signal at a random moment, or by a full disk. Part of `make chaos`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from experiments import cli
-from experiments.killed import DamageError
-from experiments.programs import Program, prepare
-from experiments.small_disk import run_on_a_small_disk
+from tests.chaos.killed import DamageError
+from tests.chaos.programs import Program, prepare
+from tests.chaos.small_disk import run_on_a_small_disk
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
