@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,20 @@ def test_an_error_before_anything_was_written_is_the_one_that_is_raised(tmp_path
     with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "table.csv"):
         1 / 0  # noqa: B018
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_of_a_file_is_removed_a_day_later(tmp_path: Path) -> None:
+    digits = "0123456789abcdef" * 2
+    old, new = tmp_path / f".table.{digits}.csv", tmp_path / f".table.{digits[::-1]}.csv"
+    others = [tmp_path / name for name in (".table.csv", f".table.{digits}.json", f".tables.{digits}.csv", "table.csv")]
+    yesterday = time.time() - 25 * 60 * 60
+    for left in (old, new, *others):
+        left.write_text("half")
+        if left != new:
+            os.utime(left, (yesterday, yesterday))
+    write_text(tmp_path / "table.csv", "new")
+    assert not old.exists()
+    assert sorted(tmp_path.iterdir()) == sorted([new, *others])
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     r"""Give a temporary path beside `path` to write to; rename it to `path` when the block ends without an error.
 
     Its suffix is that of `path`, because Keras and matplotlib choose the format by it. Missing folders are made. After
-    an error nothing is left behind and an older `path` is untouched.
+    an error nothing is left behind and an older `path` is untouched. What a process left that was killed while it
+    wrote `path` is removed by the first that writes it a day later or more.
 
     Example:
         >>> with atomic_path("results/table.csv") as temporary:
@@ -30,6 +32,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
+    for left in _left_of(path.parent, path.stem, re.escape(path.suffix)):
+        with contextlib.suppress(FileNotFoundError):  # another process removed it, or renamed it just now
+            if left.is_file() and time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
     try:
         with _saying_what_is_full(path):
             yield temporary
@@ -104,20 +110,26 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Pa
 
 
 _OLDER = ".older"
+_ABANDONED = 24 * 60 * 60  # seconds without a byte: no writer of a single file waits so long
 _WRITTEN = "{} is being written by another process. Wait, or name another folder."
+
+
+def _left_of(folder: Path, name: str, end: str) -> list[Path]:
+    """Return what has the name of a temporary file or folder here: `end` is the pattern of what follows the digits."""
+    pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{32}}{end}")
+    return [path for path in folder.iterdir() if pattern.fullmatch(path.name)]
 
 
 def _tidy(path: Path, own: Path) -> None:
     """Remove or put back what a killed process left of `path`; raise FileExistsError if another is writing it now."""
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}({re.escape(_OLDER)})?")
-    for left in path.parent.iterdir():
-        found = pattern.fullmatch(left.name)
-        if found is None or left == own or not left.is_dir():
+    for left in _left_of(path.parent, path.name, f"({re.escape(_OLDER)})?"):
+        if left == own or not left.is_dir():
             continue
+        replaced = left.name.endswith(_OLDER)
         with _held(left) as free:
-            if free is False and not found[1]:
+            if free is False and not replaced:
                 raise FileExistsError(_WRITTEN.format(path))
-            if free and found[1] and not path.exists():
+            if free and replaced and not path.exists():
                 left.rename(path)
             elif free:
                 shutil.rmtree(left)

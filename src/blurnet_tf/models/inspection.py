@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from blurnet_tf.checks import printable
+from blurnet_tf.checks import first_line, printable
 from blurnet_tf.files import check_file, read_json, sha256
 from blurnet_tf.models.operations import unsafe_operations
 from blurnet_tf.reading import check_archive
@@ -175,8 +175,7 @@ def _read_proto(path: Path) -> Any:
 
 def _damaged(path: Path, kind: str, error: Exception) -> ValueError:
     """Return the error of a model that cannot be loaded: the first line of what the loader said."""
-    reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-    return ValueError(f"Model {path} must be a {kind} can load. Received: {type(error).__name__}: {reason}")
+    return ValueError(f"Model {path} must be a {kind} can load. Received: {type(error).__name__}: {first_line(error)}")
 
 
 def _described(dtype: Any, shape: Any) -> str:
