@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from blurnet_tf.defenses.depthwise import convolve_in_training
 from blurnet_tf.defenses.kernels import blur_kernel, check_size
 from blurnet_tf.defenses.regularizers import ChannelLInf
 
@@ -49,12 +50,15 @@ class _Blur(keras.layers.DepthwiseConv2D):
             )
         super().build(input_shape)
 
-    def call(self, inputs: Any) -> Any:
-        if self.padding == "same":
-            return super().call(inputs)
-        margin = (self.size // 2, self.size // 2)
-        padded = ops.pad(inputs, ((0, 0), margin, margin, (0, 0)), mode="reflect")
-        return ops.depthwise_conv(padded, self.kernel, padding="valid", data_format="channels_last")
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        padding = "same"
+        if self.padding == "reflect":
+            margin = (self.size // 2, self.size // 2)
+            inputs, padding = ops.pad(inputs, ((0, 0), margin, margin, (0, 0)), mode="reflect"), "valid"
+        # Not outside training: an exported graph keeps only the gradients of TensorFlow's own operations.
+        if training and self.kernel.trainable:
+            return convolve_in_training(inputs, ops.convert_to_tensor(self.kernel, self.compute_dtype), padding)
+        return ops.depthwise_conv(inputs, self.kernel, padding=padding, data_format="channels_last")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
