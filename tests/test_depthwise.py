@@ -10,20 +10,22 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from blurnet_tf.defenses import LearnableBlur
-from blurnet_tf.defenses.depthwise import convolve_in_training
+from blurnet_tf.defenses import FixedBlur, LearnableBlur
+from blurnet_tf.models import lisa_cnn
+from blurnet_tf.training import train
+from blurnet_tf.training.depthwise import convolve, fast_blurs
 
-SIZES = [1, 3, 5, 7, 9]
+SIZES = [3, 5, 7, 9]
 
 
 def drawn(*shape: int, seed: int) -> Any:
     return tf.constant(np.random.default_rng(seed).normal(size=shape).astype("float32"))
 
 
-def gradients(convolve: Any, maps: Any, kernel: Any, padding: str) -> list[Any]:
+def gradients(function: Any, maps: Any, kernel: Any, padding: str) -> list[Any]:
     with tf.GradientTape() as tape:
         tape.watch([maps, kernel])
-        result = convolve(maps, kernel, padding)
+        result = function(maps, kernel, padding)
         loss = tf.reduce_sum(result * drawn(*result.shape, seed=3))
     return [result, *tape.gradient(loss, [maps, kernel])]
 
@@ -36,7 +38,7 @@ def plain(maps: Any, kernel: Any, padding: str) -> Any:
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_the_gradients_are_those_of_tensorflow(size: int, padding: str) -> None:
     maps, kernel = drawn(4, 12, 9, 5, seed=1), drawn(size, size, 5, 1, seed=2)
-    own, expected = (gradients(convolve, maps, kernel, padding) for convolve in (convolve_in_training, plain))
+    own, expected = (gradients(one, maps, kernel, padding) for one in (convolve, plain))
     np.testing.assert_array_equal(own[0], expected[0])
     for one, other in zip(own[1:], expected[1:], strict=True):
         np.testing.assert_allclose(one, other, atol=2e-4)
@@ -49,7 +51,7 @@ def test_sides_may_be_unknown_and_the_number_format_is_kept() -> None:
     def of_any_size(maps: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(kernel)
-            loss = tf.reduce_sum(tf.cast(convolve_in_training(maps, kernel, "same"), tf.float32))
+            loss = tf.reduce_sum(tf.cast(convolve(maps, kernel, "same"), tf.float32))
         return tape.gradient(loss, kernel)
 
     result = of_any_size(maps)
@@ -62,37 +64,33 @@ def test_sides_may_be_unknown_and_the_number_format_is_kept() -> None:
 
 
 @pytest.mark.parametrize("padding", ["same", "reflect"])
-def test_a_learned_blur_is_trained_with_it_and_used_without(padding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    maps = drawn(2, 12, 12, 3, seed=1)
-    layer = LearnableBlur(5, start="random", padding=padding, seed=0)
-    layer.build(maps.shape)
+def test_training_changes_the_filter_as_the_plain_convolution_would(
+    padding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[str] = []
 
     def noted(maps: Any, kernel: Any, padding: str) -> Any:
         calls.append(padding)
-        return plain(maps, kernel, padding)
+        return convolve(maps, kernel, padding)
 
-    monkeypatch.setattr("blurnet_tf.defenses.layers.convolve_in_training", noted)
-    used, trained = layer(maps), layer(maps, training=True)
-    np.testing.assert_array_equal(used, trained)
-    layer.trainable = False
-    layer(maps, training=True)
-    assert calls == [{"same": "same", "reflect": "valid"}[padding]]
-
-
-@pytest.mark.parametrize("padding", ["same", "reflect"])
-def test_training_changes_the_filter_as_the_plain_convolution_would(
-    padding: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
     def trained() -> Any:
-        layer = LearnableBlur(5, start="random", padding=padding, seed=0)
-        model = keras.Sequential([keras.Input((12, 12, 3)), layer])
-        model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
-        model.fit(
-            drawn(6, 12, 12, 3, seed=1), drawn(6, 12, 12, 3, seed=2), epochs=3, batch_size=3, verbose=0, shuffle=False
-        )
-        return np.asarray(layer.kernel)
+        model = lisa_cnn("depthwise_5x5", classes=3, seed=0)
+        model.get_layer("depthwise").padding = padding
+        train(model, images, labels, epochs=2, batch_size=4, verbose=0)
+        return np.asarray(model.get_layer("depthwise").kernel)
 
+    images, labels = np.asarray(abs(drawn(8, 32, 32, 3, seed=1))), np.arange(8) % 3
+    monkeypatch.setattr("blurnet_tf.training.depthwise.convolve", noted)
     own = trained()
-    monkeypatch.setattr("blurnet_tf.defenses.layers.convolve_in_training", plain)
-    np.testing.assert_allclose(own, trained(), atol=1e-6)
+    assert set(calls) == {{"same": "same", "reflect": "valid"}[padding]}
+    monkeypatch.setattr("blurnet_tf.training.depthwise.convolve", plain)
+    np.testing.assert_allclose(own, trained(), atol=1e-5)
+
+
+def test_learned_blurs_are_fast_in_the_block_alone() -> None:
+    learned, inner, fixed = LearnableBlur(5), LearnableBlur(3), FixedBlur(5)
+    nested = keras.Sequential([keras.Input((8, 8, 2)), inner])
+    model = keras.Sequential([keras.Input((8, 8, 2)), learned, nested, fixed, LearnableBlur(1)])
+    with fast_blurs(model):
+        assert [layer.convolve is convolve for layer in (learned, inner, fixed)] == [True, True, False]
+    assert all(layer.convolve is LearnableBlur.convolve for layer in (learned, inner, fixed))

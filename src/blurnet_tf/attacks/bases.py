@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from blurnet_tf.attacks.config import Part, register
+from blurnet_tf.attacks.elementwise import clip
 from blurnet_tf.attacks.masks import label_parts
 from blurnet_tf.checks import check_integer, numbers_of
 
@@ -63,13 +64,13 @@ class Paint(Basis):
     paints: ClassVar[bool] = True
 
     def encode(self, d: Any) -> Any:
-        return tf.clip_by_value(d, 0.0, 1.0)
+        return clip(d, 0.0, 1.0)
 
     def decode(self, z: Any, size: tuple[int, int]) -> Any:
         return z
 
     def project(self, z: Any) -> Any:
-        return tf.clip_by_value(z, 0.0, 1.0)
+        return clip(z, 0.0, 1.0)
 
 
 @register

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from blurnet_tf.attacks.config import Part, register
+from blurnet_tf.attacks.elementwise import clip
 from blurnet_tf.attacks.sampling import gaussian_blur, quadrilateral, warp
 
 LIMITS: dict[str, float] = {
@@ -134,7 +135,7 @@ class Expectation(Part):
         if self.noise:
             noise = self.noise * tf.random.stateless_normal([n, height, width, 3], seeds["noise"])
             images += tf.tile(noise, [1, 1, 1, tf.shape(images)[3] // 3])
-        return tf.clip_by_value(images, 0.0, 1.0)
+        return clip(images, 0.0, 1.0)
 
     def _geometry(self, draw: Any, height: int, width: int) -> Iterator[Any]:
         """Yield homographies (n, 3, 3) whose product maps a place of the output to one of the input (see `warp`).

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from blurnet_tf.attacks.bases import Basis
 from blurnet_tf.attacks.batches import mean_over_batches
+from blurnet_tf.attacks.elementwise import choose
 from blurnet_tf.attacks.expectation import Expectation
 from blurnet_tf.attacks.gradients import Gradient
 from blurnet_tf.attacks.inputs import Model
@@ -155,10 +156,10 @@ def make_step(model: Model, objective: Objective) -> Step:
         moved = objective.basis.project(state.z - change)
         return State(
             step=state.step + 1,
-            z=tf.where(state.step < problem.steps, moved, state.z),  # the last row only measures
+            z=choose(state.step < problem.steps, moved, state.z),  # the last row only measures
             m=m,
             v=v,
-            best_z=tf.where(tf.reshape(better, [-1, *[1] * (len(state.z.shape) - 1)]), state.z, state.best_z),
+            best_z=choose(better, state.z, state.best_z),
             best_score=tf.where(better, score, state.best_score),
             best_loss=tf.where(better, loss, state.best_loss),
             best_step=tf.where(better, state.step, state.best_step),

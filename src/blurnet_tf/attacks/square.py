@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from blurnet_tf.attacks.batches import batch_of, mean_over_batches, portions_of
 from blurnet_tf.attacks.config import register
 from blurnet_tf.attacks.contract import Attack, AttackResult
+from blurnet_tf.attacks.elementwise import choose
 from blurnet_tf.attacks.inputs import Model, Task, check_seed
 from blurnet_tf.attacks.loops import Advance, Bar, compiled, improves, in_graph, take
 from blurnet_tf.attacks.losses import Loss
@@ -273,14 +274,14 @@ def _compile(model: Model, loss_of: Loss, targeted: bool, outputs: int, batches:
         d = propose(state.d, *numbers)
         (row,) = mean_over_batches(lambda some: (measure(d, some),), problem, batches, (tf.zeros_like(state.row),))
         kept = row[0] < state.row[0]  # never, if the new loss is NaN
-        d, row = tf.where(kept[:, None, None, None], d, state.d), tf.where(kept, row, state.row)
+        d, row = choose(kept, d, state.d), tf.where(kept, row, state.row)
         loss, score = row[0], row[2] if targeted else row[1]
         better = improves(score, loss, state)
         return State(
             step=state.step + 1,
             d=d,
             row=row,
-            best_d=tf.where(better[:, None, None, None], d, state.best_d),
+            best_d=choose(better, d, state.best_d),
             best_score=tf.where(better, score, state.best_score),
             best_loss=tf.where(better, loss, state.best_loss),
             best_step=tf.where(better, state.step, state.best_step),

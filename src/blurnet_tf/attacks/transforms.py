@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from blurnet_tf.attacks.elementwise import clip
+
 
 def place(
     images: Any,
@@ -39,12 +41,12 @@ def place(
     if len(images.shape) == 4:
         images = images[None]
     adversarial = images + (perturbation[:, None] if len(perturbation.shape) == 4 else perturbation)
-    return adversarial if image_clip is None else tf.clip_by_value(adversarial, *image_clip)
+    return adversarial if image_clip is None else clip(adversarial, *image_clip)
 
 
-def masked(d: Any, mask: Any, clip: tuple[float, float] | None) -> Any:
+def masked(d: Any, mask: Any, limits: tuple[float, float] | None) -> Any:
     """Return M.d, clipped: float32 (stickers, H, W, 3)."""
-    return mask * (d if clip is None else tf.clip_by_value(d, *clip))
+    return mask * (d if limits is None else clip(d, *limits))
 
 
 def apply_to_photograph(

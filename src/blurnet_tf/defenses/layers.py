@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from blurnet_tf.defenses.depthwise import convolve_in_training
 from blurnet_tf.defenses.kernels import blur_kernel, check_size
 from blurnet_tf.defenses.regularizers import ChannelLInf
 
@@ -17,8 +17,15 @@ PADDINGS: tuple[str, ...] = ("same", "reflect")
 _SETTLED = set(inspect.signature(keras.layers.DepthwiseConv2D.__init__).parameters) - {"activity_regularizer", "kwargs"}
 
 
+def _convolve(maps: Any, kernel: Any, padding: str) -> Any:
+    return ops.depthwise_conv(maps, kernel, padding=padding, data_format="channels_last")
+
+
 class _Blur(keras.layers.DepthwiseConv2D):
     """A depthwise convolution of stride 1 that keeps the shape and has no bias."""
+
+    convolve: Callable[[Any, Any, str], Any] = staticmethod(_convolve)
+    """Which `training` replaces by one with a faster gradient."""
 
     def __init__(self, size: int, padding: str, initializer: Any, regularizer: Any = None, **kwargs: Any) -> None:
         if padding not in PADDINGS:
@@ -50,15 +57,11 @@ class _Blur(keras.layers.DepthwiseConv2D):
             )
         super().build(input_shape)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        padding = "same"
-        if self.padding == "reflect":
-            margin = (self.size // 2, self.size // 2)
-            inputs, padding = ops.pad(inputs, ((0, 0), margin, margin, (0, 0)), mode="reflect"), "valid"
-        # Not outside training: an exported graph keeps only the gradients of TensorFlow's own operations.
-        if training and self.kernel.trainable:
-            return convolve_in_training(inputs, ops.convert_to_tensor(self.kernel, self.compute_dtype), padding)
-        return ops.depthwise_conv(inputs, self.kernel, padding=padding, data_format="channels_last")
+    def call(self, inputs: Any) -> Any:
+        if self.padding == "same":
+            return self.convolve(inputs, self.kernel, "same")
+        margin = (self.size // 2, self.size // 2)
+        return self.convolve(ops.pad(inputs, ((0, 0), margin, margin, (0, 0)), mode="reflect"), self.kernel, "valid")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape

@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from blurnet_tf.checks import check_integer, numbers_of, shown
+from blurnet_tf.training.depthwise import fast_blurs
 from blurnet_tf.training.procedures import Plain, Procedure, find_procedure
 
 
@@ -76,7 +77,7 @@ def train(
     )
     batches = Batches(images, labels, batch_size, seed, shuffled=shuffle)
     callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle), *callbacks]
-    with _changed_by(procedure, model, seed):
+    with _changed_by(procedure, model, seed), fast_blurs(model):
         # Not shuffled again: the batches are drawn at random already.
         return model.fit(
             batches, epochs=epochs, shuffle=False, validation_data=validation, callbacks=callbacks, verbose=verbose
