@@ -41,7 +41,12 @@ def data_roots(data_dir: Path) -> list[Path]:
 def progress(done: int, total: int, name: str) -> None:
     """Show on a terminal how far a long loop is."""
     if sys.stderr.isatty() and (done % 10 == 0 or done == total):
-        print(f"\r\x1b[K{done}/{total} {name[-100:]}", end="" if done < total else "\n", file=sys.stderr, flush=True)
+        print(
+            f"\r\x1b[K{done}/{total} {printable(name[-100:])}",
+            end="" if done < total else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def run(main: Callable[[list[str] | None], None]) -> None:

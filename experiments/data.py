@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from blurnet_tf.checks import printable
 from blurnet_tf.data import lisa
 from blurnet_tf.data.download import BASE_URL, fetch
 from blurnet_tf.data.lisa_official import prepare
@@ -24,13 +25,13 @@ def main(argv: list[str] | None) -> None:
         return
     path = options.data_dir / lisa.FOLDER / lisa.FILE
     report, made = prepare(options.lisa_root, path, progress=cli.progress)
-    print(report)
+    print(printable(str(report)))
     state = "prepared" if made else "up to date"
     print(f"{path}: {state}; {path.with_suffix('.json').name} names all that was left out")
     try:
-        print(lisa.make_splits(lisa.read_prepared(path)))
+        print(printable(str(lisa.make_splits(lisa.read_prepared(path)))))
     except ValueError as error:  # a part of the download, say: it is prepared all the same
-        print(f"note: {error}", file=sys.stderr)
+        print(printable(f"note: {error}"), file=sys.stderr)
 
 
 if __name__ == "__main__":

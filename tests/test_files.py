@@ -298,3 +298,19 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
         write_text(tmp_path / "deep.json", content)
         with pytest.raises(ValueError, match="is not a JSON file"):
             read_json(tmp_path / "deep.json")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_older_folder_stays_unless_it_may_be_replaced(killed: bool, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "marker").write_text("old")
+    if killed:  # between the two renames of a folder that is replaced
+        path.rename(tmp_path / f".out.{'0' * 32}.older")
+    with (
+        pytest.raises(FileExistsError, match=r"out is there already\. Add --force"),
+        replaced_folder(path, marker="marker", replace=False),
+    ):
+        pass
+    assert (path / "marker").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

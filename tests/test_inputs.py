@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blurnet_tf import checks
-from blurnet_tf.attacks import batches, inputs
+from blurnet_tf import RP2, checks
+from blurnet_tf.attacks import Expectation, batches, inputs
+from blurnet_tf.attacks.starts import Colour
+from blurnet_tf.defenses import BoundedVotes, ChannelLInf
 
 RNG = np.random.default_rng(1)
 IMAGES = RNG.uniform(0, 1, (3, 4, 5, 3)).astype(np.float32)
@@ -248,3 +250,14 @@ def test_a_model_without_a_gradient_is_an_error(model: Any) -> None:
     assert sentence(inputs.check_model, model, IMAGES) == (
         "`model` must be differentiable. Received: no gradient from the logits to the images"
     )
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("nan"), float("inf"), "1", None, 1j])
+def test_what_is_no_finite_number_of_a_floats_size(value: Any) -> None:
+    assert not checks.is_finite(value)
+    for make in (
+        lambda: RP2(penalty=value), lambda: Expectation(blur=value), lambda: ChannelLInf(value),
+        lambda: BoundedVotes(3, value), lambda: Colour(red=value, green=0.0, blue=0.0),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"must be|must lie"):
+            make()

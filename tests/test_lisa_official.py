@@ -470,6 +470,17 @@ def test_the_program(download: Download, tmp_path: Path, capsys: pytest.CaptureF
         assert errors == ""  # no terminal, no progress
 
 
+def test_the_program_prints_no_codes_of_the_terminal(
+    download: Download, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    download.lines.append(line("\x1b]0;title\x07.png"))
+    download.write()
+    program.main(["--lisa-root", str(download.root), "--data-dir", str(tmp_path / "data")])
+    output = capsys.readouterr().out
+    assert r"line 18, \x1b]0;title\x07.png: " in output or r"line 18, \x1b]0: " in output
+    assert "\x1b" not in output
+
+
 def test_the_program_shows_progress_on_a_terminal(
     download: Download, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

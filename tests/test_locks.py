@@ -1,5 +1,6 @@
 """Locks between processes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -56,3 +57,17 @@ def test_who_waits_says_so_and_goes_on_when_the_other_one_is_killed(
         with locked(path, waiting="waiting") as held:
             assert held
     assert capsys.readouterr().out == "waiting"
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_lock_is_a_file(kind: str, tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / ".lock", tmp_path / "elsewhere"
+    if kind == "link":
+        path.symlink_to(elsewhere)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(FileExistsError, match=r"\.lock must be a file"), locked(path, waiting=None):
+        pass
+    assert not elsewhere.exists()

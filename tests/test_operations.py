@@ -159,6 +159,36 @@ def test_a_function_of_the_saver_that_is_named_elsewhere_counts(place: str, writ
     assert "SaveV2" in unsafe_operations(content)
 
 
+def test_a_function_that_tensorflow_may_run_in_place_of_another_is_none_of_the_saver(reader: Path) -> None:
+    content = _proto(reader)
+    (graph,) = content.meta_graphs
+    name = graph.saver_def.restore_op_name.partition(":")[0]
+    (saver,) = (node for node in graph.graph_def.node if node.name == name)
+    assert unsafe_operations(content) == ["ReadFile"]
+    called = saver.attr["f"].func.name
+    (function,) = (one for one in graph.graph_def.library.function if one.signature.name == called)
+    function.attr["api_implements"].s = b"an interface that a function of the model implements, too"
+    assert unsafe_operations(content) == ["ReadFile", "RestoreV2"]
+
+
+def test_each_of_two_functions_of_one_name_counts(reader: Path) -> None:
+    content = _proto(reader)
+    library = content.meta_graphs[0].graph_def.library
+    (bad,) = (one for one in library.function if any(node.op == "ReadFile" for node in one.node_def))
+    harmless = library.function.add()
+    harmless.CopyFrom(bad)
+    del harmless.node_def[:]
+    assert unsafe_operations(content) == ["ReadFile"]
+
+
+def test_no_function_passes_for_an_operation_of_tensorflow(reader: Path) -> None:
+    content = _proto(reader)
+    (graph,) = content.meta_graphs
+    graph.graph_def.node.add(name="x", op="WriteFile")
+    graph.graph_def.library.function.add().signature.name = "WriteFile"
+    assert unsafe_operations(content) == ["ReadFile", "WriteFile"]
+
+
 def test_an_operation_that_is_not_known_is_not_trusted(reader: Path) -> None:
     content = _proto(reader)
     content.meta_graphs[0].graph_def.node.add(name="x", op="ImmutableConst")  # reads a file, by its name nobody's guess
@@ -194,6 +224,12 @@ def test_a_damaged_export_is_noticed(tmp_path: Path) -> None:
         return export_model(network, tmp_path / name, layer=layer, class_names=class_names, **facts)
 
     folder, other = export("mine", ("a", "b")), export("other", ("a", "b", "c"))
+    assert load_classifier(folder).classes == 2
+    labels = folder / "assets" / "labels.txt"
+    labels.write_text("b\na\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="must be what was exported there"):
+        load_classifier(folder)
+    labels.write_text("a\nb\n", encoding="utf-8")
     assert load_classifier(folder).classes == 2
     for part in ("saved_model.pb", *(f"variables/{path.name}" for path in (folder / "variables").iterdir())):
         shutil.copyfile(other / part, folder / part)  # a whole model, but another one

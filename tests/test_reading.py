@@ -6,10 +6,12 @@ import zipfile
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
 
 from blurnet_tf.checks import printable, shown
+from blurnet_tf.models.inspection import read_keras_file
 from blurnet_tf.pictures import decode
 from blurnet_tf.reading import check_archive, most, read_array, read_arrays
 
@@ -69,3 +71,25 @@ def test_what_is_printed_steers_no_terminal() -> None:
     assert printable("a\x1b[31mb\tc\nd\u202ee\x00") == "a\\x1b[31mb\tc\nd\\u202ee\\x00"
     assert printable("x" * 50, most=10) == "xxxxxxxxxx... (50 characters)"
     assert shown("é" * 500).endswith("... (502 characters)")
+
+
+def test_the_variables_of_a_keras_file_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, large = tmp_path / "small.keras", tmp_path / "large.keras"
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="dense")]).save(path)
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(large, "w") as changed:
+        for name in archive.namelist():
+            content = archive.read(name)
+            changed.writestr(name, content.replace(b'"units": 3', b'"units": 3000000000'))
+    assert large.stat().st_size < 20_000
+    with pytest.raises(ValueError, match=r"large\.keras must unpack to at most \d+ bytes\. Received: 60000000000"):
+        read_keras_file(large)
+    assert read_keras_file(path).count_params() == 15
+    monkeypatch.setenv("BLURNET_MOST_BYTES", str(path.stat().st_size * 10))
+    assert read_keras_file(path).count_params() == 15
+
+
+def test_layers_that_cannot_be_built_without_values_are_read(tmp_path: Path) -> None:
+    keras.Sequential(
+        [keras.Input((4,)), keras.layers.Normalization(mean=1.0, variance=2.0), keras.layers.Dropout(0.5)]
+    ).save(tmp_path / "model.keras")
+    assert read_keras_file(tmp_path / "model.keras")(np.ones((1, 4))).numpy().tolist() == [[0.0] * 4]

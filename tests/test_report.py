@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import itertools
 import json
@@ -23,6 +24,7 @@ from report_results import EVIL, OWN, ROWS, STEPS, TARGETS, N, clean_signs, writ
 from blurnet_tf.reporting import write_report, write_tables
 from blurnet_tf.reporting.report import render, signs, success
 from blurnet_tf.reporting.report.blocks import Picture, Pictures, Section, Text
+from blurnet_tf.runs.checkpoints import find_checkpoint
 from blurnet_tf.runs.run import StoredRun, read_run
 
 
@@ -303,6 +305,48 @@ def test_a_damaged_run_costs_its_section_one_sentence(copy: Path, folder: str, s
     assert "cannot be shown" in page.texts[section]
     whole = {"blackbox": "table1", "whitebox": "table2", "reproduction": "reproduction"}
     assert all(page.numbers[section] for other, section in whole.items() if other != folder)
+
+
+@pytest.mark.parametrize(
+    ("folder", "key", "value"),
+    [
+        ("whitebox", "title", "\ud800"),
+        ("whitebox", "test_images", 10**400),
+        ("blackbox", "name", "\ud800"),
+        ("ablation", "test_correct", 10**400),
+    ],
+)
+def test_a_value_of_a_damaged_run_costs_no_other_section(copy: Path, folder: str, key: str, value: Any) -> None:
+    path = copy / "results" / folder / "run.json"
+    run = json.loads(path.read_text())
+    run["rows"][0][key] = value
+    path.write_text(json.dumps(run))
+    absent = write_report(copy / "results", copy / "checkpoints")
+    assert any("cannot be shown: " in sentence for sentence in absent)
+    page = Page((copy / "results" / "report.html").read_text())
+    whole = {"blackbox": "table1", "whitebox": "table2", "reproduction": "reproduction"}
+    assert all(page.numbers[section] for other, section in whole.items() if other != folder)
+
+
+def test_a_run_names_no_model_outside_the_checkpoints(copy: Path) -> None:
+    row = read_run(copy / "results" / "whitebox").run.rows[0]
+    found = find_checkpoint(row, copy / "checkpoints")
+    assert found is not None
+    elsewhere = shutil.copyfile(found, copy / "elsewhere.keras")
+    for named in (str(elsewhere), "checkpoints/../elsewhere.keras", f"x/{elsewhere}"):
+        assert find_checkpoint(dataclasses.replace(row, checkpoint=named), copy / "checkpoints") is None
+    assert find_checkpoint(dataclasses.replace(row, checkpoint=str(found)), copy / "checkpoints") == found
+
+
+def test_a_figure_is_a_picture_and_no_link(copy: Path) -> None:
+    figure, secret = copy / "results" / "figures" / "figure1.png", copy / "secret"
+    secret.write_text("secret")
+    for place in (lambda: figure.symlink_to(secret), lambda: figure.write_text("secret")):
+        figure.unlink()
+        place()
+        absent = write_report(copy / "results", copy / "checkpoints")
+        assert any("figure1.png must be" in sentence for sentence in absent)
+        assert base64.b64encode(b"secret").decode() not in (copy / "results" / "report.html").read_text()
 
 
 def test_a_line_may_end_inside_a_class_name() -> None:

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from blurnet_tf import CLASS_NAMES, STOP, export_model, lisa_cnn
 from blurnet_tf.data import rp2_release
+from blurnet_tf.files import sha256
 from blurnet_tf.models.inspection import model_sha256
 
 pytestmark = pytest.mark.slow
@@ -70,7 +71,8 @@ def test_what_lies_in_an_export(baseline: keras.Model, whole: Path) -> None:
     assert (folder / "assets" / "labels.txt").read_text().splitlines() == list(CLASS_NAMES)
     assert (folder / "assets" / "model_card.md").read_text() == "# Card\n"
     provenance = json.loads((folder / "assets" / "provenance.json").read_text())
-    assert provenance == {"seed": 0, "model_sha256": model_sha256(folder)}
+    labels = sha256(folder / "assets" / "labels.txt")
+    assert provenance == {"seed": 0, "model_sha256": model_sha256(folder), "labels_sha256": labels}
     for name in ("saved_model.pb", "baseline.tflite", "baseline.onnx"):  # no paths of this machine
         assert str(folder.parent).encode() not in (folder / name).read_bytes()
 

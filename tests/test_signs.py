@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from blurnet_tf import signs
+from blurnet_tf.checks import shown
 from blurnet_tf.signs import CLASS_NAMES, STOP, class_index, find_class_names, read_class_names
 
 
@@ -54,12 +55,14 @@ def test_a_name_wins_over_an_index_and_what_is_both_is_refused() -> None:
         class_index("1", names)
 
 
-@pytest.mark.parametrize("name", ["Stop", "speed", "", "18", "-1", 18, -1, 14.0, True, None, " stop"])
+@pytest.mark.parametrize(
+    "name", ["Stop", "speed", "", "18", "02", "٣", "1" * 5000, "-1", 18, -1, 14.0, True, None, " stop"]
+)
 def test_an_unknown_class_is_an_error(name: Any) -> None:
     sentence = (
         "A class must be an index from 0 to 17 or one of addedLane, keepRight, laneEnds, unused, merge, "
         "pedestrianCrossing, school, schoolSpeedLimit25, signalAhead, speedLimit25, speedLimit30, speedLimit35, "
-        f"speedLimit45, speedLimitUrdbl, stop, stopAhead, turnRight, yield. Received: {name!r}"
+        f"speedLimit45, speedLimitUrdbl, stop, stopAhead, turnRight, yield. Received: {shown(name)}"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         class_index(name, CLASS_NAMES)

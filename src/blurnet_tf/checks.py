@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import re
 from typing import Any
 
@@ -9,6 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 INT32_MAX = 2**31 - 1
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether `value` is a real number that a float can hold: an integer may be larger."""
+    try:
+        return isinstance(value, numbers.Real) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def check_integer(name: str, value: Any, least: int, most: int = INT32_MAX) -> None:

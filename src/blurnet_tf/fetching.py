@@ -29,7 +29,8 @@ def fetch_file(
         sha256: Its sum.
         way_out: The last sentence of an error.
         timeout: Seconds to wait for an answer of the server.
-        longest: Seconds that the whole file may take. It may have as many bytes as `BLURNET_MOST_BYTES` says.
+        longest: Seconds that the whole file may take, all tries together. It may have as many bytes as
+            `BLURNET_MOST_BYTES` says.
         retries: How often it is asked for again after it failed to come or came with a wrong sum.
 
     Raises:
@@ -43,7 +44,7 @@ def fetch_file(
             raise requests.exceptions.InvalidSchema(f"it sends on to {to}, which is not {scheme}")
 
     def download(address: str, output: str, _: Any) -> None:
-        end, size = time.monotonic() + longest, 0
+        size = 0
         with (
             requests.get(address, stream=True, timeout=timeout, hooks={"response": stay}) as response,
             Path(output).open("wb") as file,
@@ -56,6 +57,7 @@ def fetch_file(
                     raise DownloadError(f"{url} {reason}. {way_out}")  # another try would be no better
                 file.write(chunk)
 
+    end = time.monotonic() + longest
     limit, scheme = most("BLURNET_MOST_BYTES"), urlsplit(url).scheme
     pooch.get_logger().setLevel("WARNING")  # it tells of each file on the terminal
     files = pooch.create(folder, "", registry={name: sha256}, urls={name: url})

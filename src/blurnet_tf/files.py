@@ -66,7 +66,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Path]:
+def replaced_folder(path: str | os.PathLike[str], *, marker: str, replace: bool = True) -> Iterator[Path]:
     """Give a temporary folder beside `path` to fill; let it replace `path` when the block ends without an error.
 
     An older folder is moved away for the moment of the change, and removed after it. Missing parents are made. After an
@@ -76,10 +76,11 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Pa
     Args:
         path: The folder. Of a link to one, what it names is replaced.
         marker: A file that every such folder has, relative to it. An older folder without it is not removed.
+        replace: Whether an older folder with it may be replaced.
 
     Raises:
-        FileExistsError: There is a folder with something in it, but without the marker, or a file; or another process
-            is writing such a folder.
+        FileExistsError: There is a folder that may not be replaced, one with something in it, but without the marker,
+            or a file; or another process is writing such a folder.
 
     Example:
         >>> with replaced_folder("exports/one", marker="card.md") as temporary:
@@ -88,6 +89,8 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str) -> Iterator[Pa
     path = Path(path).resolve() if Path(path).is_symlink() else Path(path)
     with _temporary_folder(path) as temporary:
         _tidy(path, temporary)
+        if not replace and (path / marker).is_file():
+            raise FileExistsError(f"{path} is there already. Add --force to replace it, or name another folder.")
         if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
             raise FileExistsError(
                 f"{path} was not written here: it has no {marker}. Move it away, or name another folder."

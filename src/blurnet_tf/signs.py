@@ -30,16 +30,17 @@ def class_index(name: str | int, class_names: Sequence[str]) -> int:
 
     Raises:
         ValueError: The name is unknown, the index is outside the outputs, or digits are the name of one class and the
-            index of another (``"00012"`` is taken for a name alone).
+            index of another (``"012"`` is taken for a name alone).
 
     Example:
         >>> class_index("speedLimit45", CLASS_NAMES), class_index("12", CLASS_NAMES)
         (12, 12)
     """
     text, names = str(name), tuple(class_names)
-    index = int(text) if text.isdecimal() and int(text) < len(names) else None
+    # Only as an index is written: "02" is none, nor are the digits of other scripts.
+    index = next((place for place in range(len(names)) if text == str(place)), None)
     if isinstance(name, str) and name in names:
-        if index is not None and index != names.index(name) and text == str(index):
+        if index is not None and index != names.index(name):
             raise ValueError(
                 "A class must be a name or an index, not both: give an `int`, or rename the class. "
                 f"Received: {name!r}, the name of class {names.index(name)} and the index of {names[index]!r}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import tensorflow as tf
 from blurnet_tf.attacks.config import Part, register
 from blurnet_tf.attacks.elementwise import clip
 from blurnet_tf.attacks.sampling import gaussian_blur, quadrilateral, warp
+from blurnet_tf.checks import is_finite
 
 LIMITS: dict[str, float] = {
     "brightness": 1.0,
@@ -75,7 +75,7 @@ class Expectation(Part):
     def __post_init__(self) -> None:
         for name, limit in LIMITS.items():
             value = getattr(self, name)
-            if not (isinstance(value, numbers.Real) and 0 <= float(value) < limit):
+            if not (is_finite(value) and 0 <= float(value) < limit):
                 raise ValueError(f"`{name}` must lie in [0, {limit:g}). Received: {name}={value!r}")
             object.__setattr__(self, name, float(value))  # 0 and 0.0 have the same digest
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from blurnet_tf.attacks.batches import batches
-from blurnet_tf.checks import are_probabilities, check_callable, check_images, numbers_of
+from blurnet_tf.checks import are_probabilities, check_callable, check_images, is_finite, numbers_of
 
 Model = Callable[[Any], Any]
 """Anything that maps images, float32 (n, H, W, 3) in [0, 1], to logits (n, classes), differentiably."""
@@ -95,8 +94,7 @@ def check_task(
 
 def check_number(name: str, value: Any, *, positive: bool = False) -> None:
     """Check that `value` is a finite number of at least 0, or above 0."""
-    finite = isinstance(value, numbers.Real) and math.isfinite(value)
-    if not finite or value < 0 or (positive and value == 0):
+    if not is_finite(value) or value < 0 or (positive and value == 0):
         wanted = "a positive number" if positive else "a finite number of at least 0"
         raise ValueError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
 

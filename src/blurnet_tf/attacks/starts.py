@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from blurnet_tf.attacks.config import Part, register
+from blurnet_tf.checks import is_finite
 
 
 class Start(Part):
@@ -55,7 +55,7 @@ class Colour(Start):
     def __post_init__(self) -> None:
         for name in ("red", "green", "blue"):
             value = getattr(self, name)
-            if not (isinstance(value, numbers.Real) and abs(float(value)) <= 1):
+            if not (is_finite(value) and abs(float(value)) <= 1):
                 raise ValueError(f"`{name}` must lie in [-1, 1]. Received: {name}={value!r}")
             object.__setattr__(self, name, float(value))
 

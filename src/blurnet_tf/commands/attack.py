@@ -68,11 +68,9 @@ def run(options: Any) -> int:
     check_folder(out)
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file. Name a folder.")
-    if (out / PROVENANCE).is_file() and not options.force:  # any other folder is refused below, --force or not
-        raise FileExistsError(f"{out} is there already. Add --force to replace it, or name another folder.")
     if options.palette is not None and options.nps is None:
         raise ValueError("--palette needs --nps original or --nps corrected. Received: --palette alone")
-    with replaced_folder(out, marker=PROVENANCE) as folder:
+    with replaced_folder(out, marker=PROVENANCE, replace=options.force) as folder:
         row, markdown = _attack(options, folder)
     show(options, {"out": str(out), **row}, f"{markdown}\nWritten to {out}")
     return 0

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
+from blurnet_tf.checks import numbers_of
 from blurnet_tf.defenses.regularizers import TotalVariation
 from blurnet_tf.numerics import total_variation
 
@@ -49,7 +50,7 @@ class TVLossCallback(keras.callbacks.Callback):
         super().__init__()
         if ramp_epochs < 0:
             raise ValueError(f"`ramp_epochs` must be at least 0. Received: ramp_epochs={ramp_epochs}")
-        self.images = np.asarray(images, np.float32)
+        self.images = numbers_of("images", images)
         shape = self.images.shape
         if len(shape) != 4 or not shape[0]:
             raise ValueError(f"`images` must have the shape (n, H, W, 3) with n > 0. Received: shape={shape}")

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from blurnet_tf.checks import is_finite
+
 WINDOWS: tuple[str, ...] = ("box", "gaussian", "binomial")
 
 
@@ -38,7 +40,7 @@ def blur_kernel(window: str, size: int, sigma: float | None = None) -> NDArray[n
         array([0.125, 0.25 , 0.125], dtype=float32)
     """
     size = check_size(size)
-    if sigma is not None and (window != "gaussian" or not (math.isfinite(sigma) and sigma > 0)):
+    if sigma is not None and (window != "gaussian" or not (is_finite(sigma) and sigma > 0)):
         raise ValueError(
             "`sigma` must be a positive number, given only with window='gaussian'. "
             f"Received: sigma={sigma!r}, window={window!r}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from blurnet_tf.checks import is_finite
 from blurnet_tf.numerics import (
     TINY,
     channel_linf,
@@ -30,7 +29,7 @@ KERAS_DIVIDES_BY_BATCH: bool = tuple(map(int, keras.__version__.split(".")[:2]))
 
 
 def _check_alpha(alpha: float) -> float:
-    if isinstance(alpha, bool) or not isinstance(alpha, numbers.Real) or not (math.isfinite(alpha) and alpha >= 0):
+    if isinstance(alpha, bool) or not (is_finite(alpha) and alpha >= 0):
         raise ValueError(f"`alpha` must be a finite number of at least 0. Received: alpha={alpha!r}")
     return alpha if isinstance(alpha, (int, float)) else float(alpha)
 

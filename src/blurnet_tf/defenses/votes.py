@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from typing import Any
 
 import keras
 from keras import ops
 
-from blurnet_tf.checks import check_integer
+from blurnet_tf.checks import check_integer, is_finite
 
 
 @keras.saving.register_keras_serializable(package="blurnet_tf")
@@ -40,8 +38,7 @@ class BoundedVotes(keras.layers.Layer):
 
     def __init__(self, classes: int, bound: float = 1.0, seed: int | None = None, **kwargs: Any) -> None:
         check_integer("classes", classes, 1)
-        real = isinstance(bound, numbers.Real) and not isinstance(bound, bool)
-        if not (real and math.isfinite(bound) and bound > 0):
+        if isinstance(bound, bool) or not (is_finite(bound) and bound > 0):
             raise ValueError(f"`bound` must be a finite number above 0. Received: bound={bound!r}")
         super().__init__(**kwargs)
         self.classes, self.bound, self.seed = classes, bound, seed

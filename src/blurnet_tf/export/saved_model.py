@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from blurnet_tf.export.resizing import resize
 from blurnet_tf.files import replaced_folder, write_json, write_text
-from blurnet_tf.models.inspection import CHECKSUM, model_sha256
+from blurnet_tf.models.inspection import checksums
 
 ENDPOINTS: tuple[str, ...] = ("serving_default", "classify", "classify_encoded", "feature_maps")
 
@@ -100,7 +100,7 @@ def export_model(
         model.save(new / f"{folder.name}.keras")
         write_text(new / "assets" / "labels.txt", "".join(f"{name}\n" for name in class_names))
         write_text(new / "assets" / "model_card.md", card)
-        write_json(new / "assets" / "provenance.json", {**provenance, CHECKSUM: model_sha256(new)})
+        write_json(new / "assets" / "provenance.json", {**provenance, **checksums(new)})
         if "litert" in formats:  # of operations that are built in, so that an interpreter without TensorFlow runs them
             converter = tf.lite.TFLiteConverter.from_saved_model(str(new), signature_keys=["serving_default"])
             (new / f"{folder.name}.tflite").write_bytes(converter.convert())

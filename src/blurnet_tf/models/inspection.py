@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,13 +19,13 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from blurnet_tf.checks import first_line, printable
 from blurnet_tf.files import check_file, read_json, sha256
 from blurnet_tf.models.operations import unsafe_operations
-from blurnet_tf.reading import check_archive
+from blurnet_tf.reading import check_archive, check_unpacked
 
 ANY_SIZE = "classify"
 """The endpoint of an export that takes images of any size."""
 
-CHECKSUM = "model_sha256"
-"""The checksum of an export in its `assets/provenance.json`."""
+LABELS = Path("assets") / "labels.txt"
+"""The names of the classes in an export, in the order of its outputs."""
 
 
 def model_sha256(path: Path) -> str:
@@ -34,6 +36,11 @@ def model_sha256(path: Path) -> str:
     return hashlib.sha256("".join(f"{part.name} {sha256(part)}\n" for part in parts).encode()).hexdigest()
 
 
+def checksums(path: Path) -> dict[str, str]:
+    """Return what the `assets/provenance.json` of an export says of its other files."""
+    return {"model_sha256": model_sha256(path), "labels_sha256": sha256(path / LABELS)}
+
+
 def read_keras_file(path: Path) -> Any:
     """Load a `.keras` file without running code in it; raise ValueError if it is damaged or has unknown layers."""
     check_file(path)
@@ -42,9 +49,25 @@ def read_keras_file(path: Path) -> Any:
         raise ValueError(f"Model {path} must be a .keras file that Keras can load. Received: {received}")
     try:
         check_archive(path, ".keras file")
+        _check_size(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # of many kinds: a member is missing, a layer is unknown, there is code in it
         raise _damaged(path, ".keras file that Keras", error) from error
+
+
+def _check_size(path: Path) -> None:
+    """Raise ValueError if the variables of a `.keras` file would take more bytes than `BLURNET_MOST_BYTES`.
+
+    A few kilobytes can ask for any number of them, and Keras makes all of them before it looks for their values.
+    """
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    try:
+        with keras.StatelessScope(initialize_variables=False):  # which has their shapes alone
+            variables = keras.saving.deserialize_keras_object(config, safe_mode=True).variables
+    except Exception:  # the loader says better what is wrong with it; and a layer whose start is no function fails here
+        return
+    check_unpacked(path, sum(math.prod(one.shape) * tf.as_dtype(one.dtype).size for one in variables))
 
 
 def read_saved_model(path: Path, *, trust: bool = False) -> Any:
@@ -153,10 +176,12 @@ def check_provenance(path: Path) -> None:
     """
     record = path / "assets" / "provenance.json"
     known = read_json(record) if record.is_file() else None
-    expected = known.get(CHECKSUM) if isinstance(known, dict) else None
-    if expected is not None and expected != model_sha256(path):
+    if not (isinstance(known, dict) and "model_sha256" in known):
+        return
+    # Exports of version 0.1 say nothing of their labels.
+    if any(known.get(name, found) != found for name, found in checksums(path).items()):
         raise ValueError(
-            f"Model {path} must be what was exported there, as {record} has its checksum. Received: other files. "
+            f"Model {path} must be what was exported there, as {record} has its checksums. Received: other files. "
             "Export it again."
         )
 

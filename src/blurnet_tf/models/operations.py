@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 _COMPUTING = {
@@ -109,18 +109,23 @@ def unsafe_operations(content: Any) -> list[str]:
 
 
 def _unsafe(graph: Any) -> Iterator[str]:
-    functions = {function.signature.name: function for function in graph.graph_def.library.function}
-    savers = _savers(graph, functions)
+    functions = graph.graph_def.library.function
+    # With such a name nothing is an operation of TensorFlow's, which one of its own functions could shadow.
+    called = {function.signature.name for function in functions if function.signature.name.startswith("__")}
+    savers = _savers(graph)
     for node in graph.graph_def.node:
-        if node.op not in COMPUTING and node.op not in functions:
+        if node.op not in COMPUTING and node.op not in called:
             yield node.op
-    for name, function in functions.items():
-        known = COMPUTING | _SAVING if name in savers else COMPUTING
-        yield from (node.op for node in function.node_def if node.op not in known and node.op not in functions)
+    for function in functions:
+        known = COMPUTING | _SAVING if function.signature.name in savers else COMPUTING
+        yield from (node.op for node in function.node_def if node.op not in known and node.op not in called)
 
 
-def _savers(graph: Any, functions: Mapping[str, Any]) -> set[str]:
-    """Return the functions of the saver that nothing else names: none for TensorFlow 1, whose loader runs them."""
+def _savers(graph: Any) -> set[str]:
+    """Return the functions of the saver that nothing else names: none for TensorFlow 1, whose loader runs them.
+
+    None that implements an interface: TensorFlow may run it in place of any other that does, and nothing names it then.
+    """
     if not graph.HasField("object_graph_def"):
         return set()
     saver, objects, library = graph.saver_def, graph.object_graph_def, graph.graph_def.library
@@ -136,8 +141,10 @@ def _savers(graph: Any, functions: Mapping[str, Any]) -> set[str]:
         if node.name in calls and called.count(node.attr["f"].func.name) == 1:
             called.remove(node.attr["f"].func.name)  # what makes it one of the saver
         named.update(called)
-    for function in functions.values():
+    for function in library.function:
         named.update(name for node in function.node_def for name in _called(node))
+        if "api_implements" in function.attr:
+            named.add(function.signature.name)
     return found - named
 
 

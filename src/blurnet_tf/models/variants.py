@@ -136,7 +136,7 @@ def find_variant(variant: str | Variant) -> Variant:
     """Return a variant of the tables by its name, or one of your own unchanged; raise ValueError for another name."""
     if isinstance(variant, Variant):
         return variant
-    if variant not in VARIANTS:
+    if not isinstance(variant, str) or variant not in VARIANTS:
         raise ValueError(f"`variant` must be one of {', '.join(VARIANTS)}. Received: variant={variant!r}")
     return VARIANTS[variant]
 

@@ -235,6 +235,18 @@ def zoo_checkpoint(entry: ZooEntry, model: keras.Model) -> Checkpoint:
     )
 
 
+def find_checkpoint(row: RunRow, folder: Path) -> Path | None:
+    """Return the file that a row of a run names, if it is in a folder of checkpoints; else `None`.
+
+    A run may come from others: what it names elsewhere is not read. The folder may have another place now.
+    """
+    recorded, root = Path(row.checkpoint), folder.resolve()
+    for path in (folder.joinpath(*recorded.parts[1:]), recorded):
+        if path.suffix == ".keras" and path.resolve().is_relative_to(root) and path.is_file():
+            return path
+    return None
+
+
 def read_variants(run: Run) -> dict[str, keras.Model]:
     """Return the models of a run of transfer, each the network of its row with the weights that were attacked.
 

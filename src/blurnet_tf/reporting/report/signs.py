@@ -21,6 +21,7 @@ from blurnet_tf.numerics import dissimilarity
 from blurnet_tf.reporting.report.blocks import Absent, Column, Gallery, Picture, Text, png_uri
 from blurnet_tf.reporting.rows import WhiteBoxRow
 from blurnet_tf.reporting.run_tables import Counted
+from blurnet_tf.runs.checkpoints import find_checkpoint
 from blurnet_tf.runs.run import RunRow
 from blurnet_tf.runs.store import StoredCell
 
@@ -106,10 +107,8 @@ def _find_model(row: RunRow, checkpoints: Path) -> keras.Model | None:
     for entry in known_models():
         if entry.weights_sha256 == row.weights_sha256:
             return load_entry(entry)
-    recorded = Path(row.checkpoint)
-    for path in (checkpoints.joinpath(*recorded.parts[1:]), recorded):
-        if path.suffix == ".keras" and path.is_file():
-            model = read_keras_file(path)
-            if weights_sha256(layer_weights(model)) == row.weights_sha256:
-                return model
-    return None
+    path = find_checkpoint(row, checkpoints)
+    if path is None:
+        return None
+    model = read_keras_file(path)
+    return model if weights_sha256(layer_weights(model)) == row.weights_sha256 else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from blurnet_tf.files import read_json, write_text
+from blurnet_tf.pictures import check_picture
 from blurnet_tf.reporting import run_tables
 from blurnet_tf.reporting.benchmark import TRIAL_NOTE, check_table, flag_sentences
 from blurnet_tf.reporting.benchmark_rows import count_models
@@ -29,8 +30,8 @@ LEAD = (
 )
 PAPERS = ("figure1", "figure2", "figure3", "figure4")
 OURS = ("filters", "variants")
-# What reading a damaged run raises; the last two, because a value of another type may stand in its JSON.
-DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError)
+# What reading a damaged run raises; the last ones, because a value of another type or size may stand in its JSON.
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 RUNS: dict[str, tuple[Callable[[StoredRun], Counted[Any]], str]] = {
     "blackbox": (run_tables.table_1, "There is no transfer experiment yet: `make blackbox` runs it."),
     "whitebox": (run_tables.table_2, "There is no white-box experiment yet: `make whitebox` runs it."),
@@ -51,10 +52,19 @@ def write_report(results: Path, checkpoints: Path) -> list[str]:
         results: Folder with blackbox/, whitebox/, ablation/, reproduction/, models/ and figures/, as far as they are.
         checkpoints: Folder of the trained models, for how sure they are of the attacked signs.
     """
-    sections = _sections(results, checkpoints)
+    sections = [_drawn(results, section) for section in _sections(results, checkpoints)]
     write_text(results / "report.html", render("BlurNet, measured", LEAD, sections))
     blocks = [(section.title, block) for section in sections for block in section.blocks]
     return [f"{title}: {block.sentence}" for title, block in blocks if isinstance(block, Absent)]
+
+
+def _drawn(results: Path, section: Section) -> Section:
+    """Return a section, or one with a sentence if it cannot be drawn: for a name that is no text, say."""
+    try:
+        render("", "", [section]).encode()
+    except DAMAGED as error:
+        return section._replace(blocks=[_damaged(results, error)])
+    return section
 
 
 def _sections(results: Path, checkpoints: Path) -> list[Section]:
@@ -71,13 +81,17 @@ def _sections(results: Path, checkpoints: Path) -> list[Section]:
     facts = [block for one in runs for block in _blocks(one, provenance)]
     differing = _try(results, lambda: [Text(sentences=differences(transfer, white_box), listed=True)])
     sections: list[tuple[str, str, Sequence[Any]]] = [
-        ("headline", "In short", headline(transfer, white_box) or nothing),
+        ("headline", "In short", _try(results, lambda: headline(transfer, white_box)) or nothing),
         ("table1", "Table 1: transfer", _blocks(first, attrgetter("tables"))),
         ("table2", "Table 2: white box", _blocks(second, run_tables.white_box_tables)),
         ("targets", "Success by target", _blocks(second, heat_maps)),
         ("signs", "Attacked signs", _blocks(second, lambda one: sign_blocks(one, checkpoints))),
         ("steps", "Against the steps", _blocks(second, curves)),
-        ("figures", "Figures", _figure_blocks(results / "figures", transfer, white_box)),
+        (
+            "figures",
+            "Figures",
+            _try(results / "figures", lambda: _figure_blocks(results / "figures", transfer, white_box)),
+        ),
         ("ablation", "Ablation: where the blur stands", _blocks(ablation, _ablation_blocks)),
         ("check", "Every kind of attack", _blocks(checked, _check_blocks)),
         ("curve", "Success by sticker area", _blocks(curve, _curve_blocks)),
@@ -207,5 +221,10 @@ def _read_figures(folder: Path, transfer: Counted[Any] | None) -> tuple[dict[str
 
 def _picture(name: str, folder: Path, caption: str, says: str = "") -> Picture:
     number = f"Figure {PAPERS.index(name) + 1}. " if name in PAPERS else ""
-    uri = png_uri((folder / f"{name}.png").read_bytes())
+    path = folder / f"{name}.png"
+    if path.is_symlink():  # to any file of the reader's
+        raise ValueError(f"{path} must be no link")
+    data = path.read_bytes()
+    check_picture(data, str(path))
+    uri = png_uri(data)
     return Picture(uri=uri, alt=caption, caption=number + caption, says=says)
