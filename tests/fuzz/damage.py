@@ -20,7 +20,9 @@ WORDS: tuple[str, ...] = (
 )  # fmt: skip
 """What may stand where a name or a number is expected."""
 
-VALUES: tuple[Any, ...] = (None, True, 0, -1, 1e308, 10**30, 0.5, [], {}, [[]], [None], {"": None}, *WORDS)
+VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 1e308, 10**30, 10**400, 4 * 10**9, 0.5, [], {}, [[]], [None], {"": None}, "\ud800", *WORDS
+)  # fmt: skip
 
 BOMB = 64 << 20
 """Bytes that a bomb unpacks to: enough to be noticed by a limit, not enough to harm the machine."""
