@@ -25,11 +25,11 @@ def main(argv: list[str] | None) -> None:
         return
     path = options.data_dir / lisa.FOLDER / lisa.FILE
     report, made = prepare(options.lisa_root, path, progress=cli.progress)
-    print(printable(str(report)))
+    print(printable(str(report), sys.maxsize))
     state = "prepared" if made else "up to date"
     print(f"{path}: {state}; {path.with_suffix('.json').name} names all that was left out")
     try:
-        print(printable(str(lisa.make_splits(lisa.read_prepared(path)))))
+        print(printable(str(lisa.make_splits(lisa.read_prepared(path))), sys.maxsize))
     except ValueError as error:  # a part of the download, say: it is prepared all the same
         print(printable(f"note: {error}"), file=sys.stderr)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,21 @@ def test_clip_and_its_gradient_are_those_of_tensorflow(low: float, high: float, 
     own, expected = (of(one, x, tf.constant(upstream, tf.float32), low, high) for one in (clip, tf.clip_by_value))
     np.testing.assert_array_equal(own[0], expected[0])
     np.testing.assert_array_equal(own[1], expected[1])
+
+
+def test_clip_keeps_no_graph() -> None:
+    def graphs() -> int:
+        gc.collect()
+        return sum(isinstance(one, tf.Graph) for one in gc.get_objects())
+
+    def traced() -> None:
+        tf.function(clipped).get_concrete_function(clip, tf.constant([2.0]), tf.constant([1.0]), 0.0, 1.0)
+
+    traced()
+    before = graphs()
+    for _ in range(3):
+        traced()
+    assert graphs() == before
 
 
 def test_clip_keeps_the_number_format() -> None:

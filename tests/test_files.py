@@ -309,7 +309,7 @@ def test_an_older_folder_stays_unless_it_may_be_replaced(killed: bool, tmp_path:
         path.rename(tmp_path / f".out.{'0' * 32}.older")
     with (
         pytest.raises(FileExistsError, match=r"out is there already\. Add --force"),
-        replaced_folder(path, marker="marker", replace=False),
+        replaced_folder(path, marker="marker", kept="Add --force."),
     ):
         pass
     assert (path / "marker").read_text() == "old"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
@@ -83,9 +85,38 @@ def test_the_variables_of_a_keras_file_are_limited(tmp_path: Path, monkeypatch: 
     assert large.stat().st_size < 20_000
     with pytest.raises(ValueError, match=r"large\.keras must unpack to at most \d+ bytes\. Received: 60000000000"):
         read_keras_file(large)
+    made: list[Any] = []
+    monkeypatch.setattr(keras.Variable, "_deferred_initialize", lambda self: made.append(self))
+    with keras.StatelessScope():  # at whose end Keras makes what waits for its values
+        pass
+    assert made == []
+    monkeypatch.undo()
     assert read_keras_file(path).count_params() == 15
     monkeypatch.setenv("BLURNET_MOST_BYTES", str(path.stat().st_size * 10))
     assert read_keras_file(path).count_params() == 15
+
+
+def test_a_file_that_keras_cannot_load_makes_no_variables_before(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(6), keras.layers.Reshape((2, 3))]).save(path)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content["config.json"] = content["config.json"].replace(b'"units": 6', b'"units": 3000000001')
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, one in content.items():
+            archive.writestr(name, one)
+    with pytest.raises(ValueError, match=r"Reshape|reshape|size"):
+        read_keras_file(path)
+
+
+def test_reading_a_model_leaves_chance_alone(tmp_path: Path) -> None:
+    keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5)]).save(tmp_path / "model.keras")
+    numbers = []
+    for read in (keras.saving.load_model, read_keras_file):
+        random.seed(0)
+        read(tmp_path / "model.keras")
+        numbers.append(random.random())
+    assert numbers[0] == numbers[1]
 
 
 def test_layers_that_cannot_be_built_without_values_are_read(tmp_path: Path) -> None:

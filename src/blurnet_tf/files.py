@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Its suffix is that of `path`, because Keras and matplotlib choose the format by it. Missing folders are made. After
     an error nothing is left behind and an older `path` is untouched. What a process left that was killed while it
-    wrote `path` is removed by the first that writes it a day later or more.
+    wrote `path` is removed by the first process that writes it a day later or more.
 
     Example:
         >>> with atomic_path("results/table.csv") as temporary:
@@ -32,10 +33,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
-    for left in _left_of(path.parent, path.stem, re.escape(path.suffix)):
-        with contextlib.suppress(FileNotFoundError):  # another process removed it, or renamed it just now
-            if left.is_file() and time.time() - left.stat().st_mtime > _ABANDONED:
-                left.unlink()
+    for left in _abandoned(path.parent.absolute()):
+        if _is_left(left, path.stem, re.escape(path.suffix)):
+            with contextlib.suppress(OSError):  # it is gone by now, or somebody else's
+                (path.parent / left).unlink()
     try:
         with _saying_what_is_full(path):
             yield temporary
@@ -66,7 +67,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replaced_folder(path: str | os.PathLike[str], *, marker: str, replace: bool = True) -> Iterator[Path]:
+def replaced_folder(path: str | os.PathLike[str], *, marker: str, kept: str = "") -> Iterator[Path]:
     """Give a temporary folder beside `path` to fill; let it replace `path` when the block ends without an error.
 
     An older folder is moved away for the moment of the change, and removed after it. Missing parents are made. After an
@@ -76,7 +77,7 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str, replace: bool 
     Args:
         path: The folder. Of a link to one, what it names is replaced.
         marker: A file that every such folder has, relative to it. An older folder without it is not removed.
-        replace: Whether an older folder with it may be replaced.
+        kept: If an older folder may not be replaced, what to do then: the last sentence of the error.
 
     Raises:
         FileExistsError: There is a folder that may not be replaced, one with something in it, but without the marker,
@@ -89,8 +90,8 @@ def replaced_folder(path: str | os.PathLike[str], *, marker: str, replace: bool 
     path = Path(path).resolve() if Path(path).is_symlink() else Path(path)
     with _temporary_folder(path) as temporary:
         _tidy(path, temporary)
-        if not replace and (path / marker).is_file():
-            raise FileExistsError(f"{path} is there already. Add --force to replace it, or name another folder.")
+        if kept and (path / marker).is_file():
+            raise FileExistsError(f"{path} is there already. {kept}")
         if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
             raise FileExistsError(
                 f"{path} was not written here: it has no {marker}. Move it away, or name another folder."
@@ -117,16 +118,26 @@ _ABANDONED = 24 * 60 * 60  # seconds without a byte: no writer of a single file 
 _WRITTEN = "{} is being written by another process. Wait, or name another folder."
 
 
-def _left_of(folder: Path, name: str, end: str) -> list[Path]:
-    """Return what has the name of a temporary file or folder here: `end` is the pattern of what follows the digits."""
-    pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{32}}{end}")
-    return [path for path in folder.iterdir() if pattern.fullmatch(path.name)]
+@functools.cache  # a folder may get thousands of files
+def _abandoned(folder: Path) -> tuple[str, ...]:
+    """Return the hidden files in a folder that nobody has written to for a day."""
+    found = []
+    with contextlib.suppress(OSError):  # it may be written to, but not listed
+        for left in os.scandir(folder):
+            if left.name.startswith(".") and left.is_file() and time.time() - left.stat().st_mtime > _ABANDONED:
+                found.append(left.name)
+    return tuple(found)
+
+
+def _is_left(found: str, name: str, end: str) -> bool:
+    """Return whether it has the name of a temporary file or folder here: `end` is the pattern behind its digits."""
+    return re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{32}}{end}", found) is not None
 
 
 def _tidy(path: Path, own: Path) -> None:
     """Remove or put back what a killed process left of `path`; raise FileExistsError if another is writing it now."""
-    for left in _left_of(path.parent, path.name, f"({re.escape(_OLDER)})?"):
-        if left == own or not left.is_dir():
+    for left in path.parent.iterdir():
+        if left == own or not (_is_left(left.name, path.name, f"({re.escape(_OLDER)})?") and left.is_dir()):
             continue
         replaced = left.name.endswith(_OLDER)
         with _held(left) as free:

@@ -70,7 +70,8 @@ def run(options: Any) -> int:
         raise FileExistsError(f"{out} is a file. Name a folder.")
     if options.palette is not None and options.nps is None:
         raise ValueError("--palette needs --nps original or --nps corrected. Received: --palette alone")
-    with replaced_folder(out, marker=PROVENANCE, replace=options.force) as folder:
+    kept = "" if options.force else "Add --force to replace it, or name another folder."
+    with replaced_folder(out, marker=PROVENANCE, kept=kept) as folder:
         row, markdown = _attack(options, folder)
     show(options, {"out": str(out), **row}, f"{markdown}\nWritten to {out}")
     return 0

@@ -22,9 +22,9 @@ _answered = threading.Event()
 def end_in_order() -> None:
     """Have SIGTERM, SIGHUP and SIGINT end this program by an exception, so that temporary files are removed.
 
-    Where TensorFlow computes and Python gets no turn, another signal ends the program at once, and a single one after
-    `PATIENCE`; the next run removes what that leaves. One that is ignored stays so: under `nohup` a program goes on
-    when its terminal is closed.
+    Until the first is answered, which TensorFlow may put off for as long as it computes, one that comes a second later
+    ends the program at once, and a single one after `PATIENCE`; the next run removes what that leaves. One that is
+    ignored stays so: under `nohup` a program goes on when its terminal is closed.
     """
     heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
     for number in heard:
@@ -33,6 +33,7 @@ def end_in_order() -> None:
     os.set_blocking(writing, False)
     # Python's handlers run in the main thread between two of its instructions; the byte is written at once.
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # the pipe is this process's
     threading.Thread(target=_watch, args=(reading, frozenset(heard)), daemon=True).start()
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from blurnet_tf.export.resizing import resize
 from blurnet_tf.files import replaced_folder, write_json, write_text
-from blurnet_tf.models.inspection import checksums
+from blurnet_tf.models.inspection import CHECKSUMS
 
 ENDPOINTS: tuple[str, ...] = ("serving_default", "classify", "classify_encoded", "feature_maps")
 
@@ -56,7 +56,7 @@ def export_model(
         layer: Name of the layer whose output `feature_maps` gives.
         class_names: The names of the outputs, in their order.
         card: The text of the model card; see `model_card`.
-        provenance: What the model came from, for JSON; `model_sha256` is added.
+        provenance: What the model came from, for JSON; `model_sha256` and `labels_sha256` are added.
         formats: Which of `FORMATS`; the SavedModel is always written.
 
     Raises:
@@ -100,7 +100,9 @@ def export_model(
         model.save(new / f"{folder.name}.keras")
         write_text(new / "assets" / "labels.txt", "".join(f"{name}\n" for name in class_names))
         write_text(new / "assets" / "model_card.md", card)
-        write_json(new / "assets" / "provenance.json", {**provenance, **checksums(new)})
+        write_json(
+            new / "assets" / "provenance.json", {**provenance, **{name: of(new) for name, of in CHECKSUMS.items()}}
+        )
         if "litert" in formats:  # of operations that are built in, so that an interpreter without TensorFlow runs them
             converter = tf.lite.TFLiteConverter.from_saved_model(str(new), signature_keys=["serving_default"])
             (new / f"{folder.name}.tflite").write_bytes(converter.convert())

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import random
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from keras.src.backend.common import global_state
 from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -36,9 +38,10 @@ def model_sha256(path: Path) -> str:
     return hashlib.sha256("".join(f"{part.name} {sha256(part)}\n" for part in parts).encode()).hexdigest()
 
 
-def checksums(path: Path) -> dict[str, str]:
-    """Return what the `assets/provenance.json` of an export says of its other files."""
-    return {"model_sha256": model_sha256(path), "labels_sha256": sha256(path / LABELS)}
+CHECKSUMS: dict[str, Callable[[Path], str]] = {
+    "model_sha256": model_sha256, "labels_sha256": lambda path: sha256(path / LABELS)
+}  # fmt: skip
+"""What the `assets/provenance.json` of an export says of its other files."""
 
 
 def read_keras_file(path: Path) -> Any:
@@ -62,12 +65,21 @@ def _check_size(path: Path) -> None:
     """
     with zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))
+    waiting, chance = list(global_state.get_global_attribute(_WAITING, [])), random.getstate()
     try:
-        with keras.StatelessScope(initialize_variables=False):  # which has their shapes alone
+        with keras.StatelessScope(initialize_variables=False):  # which gives variables their shapes alone
             variables = keras.saving.deserialize_keras_object(config, safe_mode=True).variables
-    except Exception:  # the loader says better what is wrong with it; and a layer whose start is no function fails here
-        return
+    except ValueError as error:
+        if "stateless scope" not in str(error):
+            raise
+        return  # of a layer that computes with its values while it is built, such as `Normalization`
+    finally:
+        global_state.set_global_attribute(_WAITING, waiting)  # or Keras would make them at the end of another scope
+        random.setstate(chance)  # which seeds of layers are drawn from
     check_unpacked(path, sum(math.prod(one.shape) * tf.as_dtype(one.dtype).size for one in variables))
+
+
+_WAITING = "uninitialized_variables"
 
 
 def read_saved_model(path: Path, *, trust: bool = False) -> Any:
@@ -176,10 +188,8 @@ def check_provenance(path: Path) -> None:
     """
     record = path / "assets" / "provenance.json"
     known = read_json(record) if record.is_file() else None
-    if not (isinstance(known, dict) and "model_sha256" in known):
-        return
-    # Exports of version 0.1 say nothing of their labels.
-    if any(known.get(name, found) != found for name, found in checksums(path).items()):
+    # An older export says nothing of its labels.
+    if isinstance(known, dict) and any(known[name] != of(path) for name, of in CHECKSUMS.items() if name in known):
         raise ValueError(
             f"Model {path} must be what was exported there, as {record} has its checksums. Received: other files. "
             "Export it again."

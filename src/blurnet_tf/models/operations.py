@@ -110,7 +110,7 @@ def unsafe_operations(content: Any) -> list[str]:
 
 def _unsafe(graph: Any) -> Iterator[str]:
     functions = graph.graph_def.library.function
-    # With such a name nothing is an operation of TensorFlow's, which one of its own functions could shadow.
+    # With such a name nothing is an operation of TensorFlow's but dummies, which one of its own functions could shadow.
     called = {function.signature.name for function in functions if function.signature.name.startswith("__")}
     savers = _savers(graph)
     for node in graph.graph_def.node:

@@ -240,9 +240,10 @@ def find_checkpoint(row: RunRow, folder: Path) -> Path | None:
 
     A run may come from others: what it names elsewhere is not read. The folder may have another place now.
     """
-    recorded, root = Path(row.checkpoint), folder.resolve()
+    recorded = Path(row.checkpoint)
     for path in (folder.joinpath(*recorded.parts[1:]), recorded):
-        if path.suffix == ".keras" and path.resolve().is_relative_to(root) and path.is_file():
+        inside = ".." not in path.parts and path.absolute().is_relative_to(folder.absolute())
+        if inside and path.suffix == ".keras" and path.is_file():
             return path
     return None
 
