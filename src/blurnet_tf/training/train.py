@@ -80,8 +80,9 @@ def train(
     with _changed_by(procedure, model, seed), fast_blurs(model):
         # Not shuffled again: the batches are drawn at random already.
         return model.fit(
-            batches, epochs=epochs, shuffle=False, validation_data=validation, callbacks=callbacks, verbose=verbose
-        )
+            batches, epochs=epochs, shuffle=False, validation_data=validation, validation_batch_size=batch_size,
+            callbacks=callbacks, verbose=verbose,
+        )  # fmt: skip
 
 
 def _check_labels(labels: ArrayLike, images: int) -> NDArray[np.int32]:
