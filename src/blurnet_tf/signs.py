@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,9 @@ SIGN_NAMES: tuple[str, ...] = tuple(name for name in CLASS_NAMES if name != "unu
 """The 17 classes that have a sign, in the order of the outputs."""
 
 
+_INDEX = re.compile("0|[1-9][0-9]{0,8}")  # "02" is none, nor are the digits of other scripts
+
+
 def class_index(name: str | int, class_names: Sequence[str]) -> int:
     """Return the output index of a class given by name or by number.
 
@@ -37,8 +41,7 @@ def class_index(name: str | int, class_names: Sequence[str]) -> int:
         (12, 12)
     """
     text, names = str(name), tuple(class_names)
-    # Only as an index is written: "02" is none, nor are the digits of other scripts.
-    index = next((place for place in range(len(names)) if text == str(place)), None)
+    index = int(text) if _INDEX.fullmatch(text) and int(text) < len(names) else None
     if isinstance(name, str) and name in names:
         if index is not None and index != names.index(name):
             raise ValueError(

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from blurnet_tf.export.resizing import resize
 from blurnet_tf.files import replaced_folder, write_json, write_text
-from blurnet_tf.models.inspection import CHECKSUMS
+from blurnet_tf.models.inspection import CHECKSUMS, LABELS
 
 ENDPOINTS: tuple[str, ...] = ("serving_default", "classify", "classify_encoded", "feature_maps")
 
@@ -98,7 +98,7 @@ def export_model(
     with replaced_folder(folder, marker="assets/model_card.md") as new:
         archive.write_out(str(new), verbose=False)
         model.save(new / f"{folder.name}.keras")
-        write_text(new / "assets" / "labels.txt", "".join(f"{name}\n" for name in class_names))
+        write_text(new / LABELS, "".join(f"{name}\n" for name in class_names))
         write_text(new / "assets" / "model_card.md", card)
         write_json(
             new / "assets" / "provenance.json", {**provenance, **{name: of(new) for name, of in CHECKSUMS.items()}}
